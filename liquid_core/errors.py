@@ -1,0 +1,59 @@
+"""Every exception that liquid_core raises on purpose.
+
+    LiquidError
+    ├── SpecError           a model spec that cannot be built
+    │   └── WiringError     a wiring whose numbers contradict each other
+    ├── ShapeError          a tensor or array of the wrong shape
+    ├── StateFormatError    bytes that are not a stream state of this spec
+    └── RecordError         a record that this stream must not apply
+
+Each carries a stable ``code``, for programs; the message is for people and says what to do.
+"""
+
+from __future__ import annotations
+
+
+class LiquidError(Exception):
+    """Base of all errors of this library: ``except LiquidError`` catches each of them."""
+
+    code = "liquid_error"
+
+
+class SpecError(LiquidError, ValueError):
+    """A model spec is contradictory or out of range. Correct the field that is named and try again."""
+
+    code = "spec_invalid"
+
+
+class WiringError(SpecError):
+    """A wiring's numbers contradict each other."""
+
+    code = "wiring_invalid"
+
+
+class ShapeError(LiquidError, ValueError):
+    """A tensor or array has another shape than the one documented."""
+
+    code = "shape_mismatch"
+
+
+class StateFormatError(LiquidError, ValueError):
+    """Bytes are not a stream state, or not one of this spec: they are refused, nothing is loaded."""
+
+    code = "state_invalid"
+
+
+class RecordError(LiquidError, ValueError):
+    """A record that a stream must not apply; the stream is left as it was.
+
+    Parameters
+    ----------
+    code
+        Stable machine-readable reason, such as ``late_sample``.
+    message
+        What was wrong and what to do about it.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

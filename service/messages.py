@@ -1,0 +1,222 @@
+"""What crosses the edge: requests and answers, as msgspec structs.
+
+One definition serves the decoder, the encoder and the OpenAPI document. Decoding is strict: a number is a number (no
+strings, no booleans), NaN and infinities are not JSON, unknown fields are refused. Missing feature values are `null`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from liquid_core.spec import ModelSpec
+
+
+class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of everything that a client sends."""
+
+
+class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of everything that a client gets."""
+
+
+# --- requests --------------------------------------------------------------------------------------------------------
+
+LabelValue = float | str | list[float]
+
+
+class SampleIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sample. The answer is made from what was known before its own label."""
+
+    #: Seconds since the epoch as a number, or RFC 3339 text with an offset.
+    t: float | str
+    #: One value a feature, in the spec's order; `null` where it is missing.
+    x: list[float | None]
+    #: Number of the sample in its stream, from 1: makes a retry safe. Without it the server counts.
+    seq: int | None = None
+    #: Regression: one number, or one a target. Classification: the class's name. Forecast: leave out.
+    y: LabelValue | None = None
+
+
+class SamplesIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several samples of one stream, in order."""
+
+    samples: list[SampleIn]
+
+
+class LabelIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The label of an earlier sample, joined by `seq`."""
+
+    seq: int
+    y: LabelValue
+
+
+class LabelsIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several labels of one stream."""
+
+    labels: list[LabelIn]
+
+
+class PredictIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A look ahead that changes nothing: what would be answered if this sample came next."""
+
+    #: Time of the sample; without it the stream's typical gap after the last one.
+    t: float | str | None = None
+    #: Its values; without them all are taken as missing.
+    x: list[float | None] | None = None
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One prediction. Forecast: one for each horizon. Regression and classification: a single one."""
+
+    #: Forecast: samples ahead.
+    horizon: int | None = None
+    #: Forecast and regression: one value a target, with the interval that aims to cover it.
+    y: list[float] | None = None
+    lower: list[float] | None = None
+    upper: list[float] | None = None
+    #: Classification: the likeliest class and the probability of each.
+    label: str | None = None
+    probabilities: dict[str, float] | None = None
+
+
+class SampleResult(_Answer, frozen=True, kw_only=True):
+    """The answer to one sample."""
+
+    seq: int
+    #: Forecast: ascending by horizon. `null` for a repeated sample whose answer is no longer kept.
+    predictions: list[Prediction] | None
+    #: How unusual this sample's own target was, in [0, 1]; `null` before there is anything to compare with.
+    anomaly: float | None = None
+    #: Name of the drift detector that this sample set off, else `null`.
+    drift: str | None = None
+    #: True: this `seq` had been applied before; nothing changed.
+    duplicate: bool = False
+    #: What an acknowledgement survives: `fsync` power loss, `everysec` a crash of the store, `memory` neither.
+    durability: Literal["fsync", "everysec", "memory", "unknown"] = "unknown"
+
+
+class LabelResult(_Answer, frozen=True, kw_only=True):
+    """The answer to one label."""
+
+    seq: int
+    anomaly: float | None = None
+    drift: str | None = None
+    duplicate: bool = False
+    durability: Literal["fsync", "everysec", "memory", "unknown"] = "unknown"
+
+
+class ProblemItem(_Answer, frozen=True, kw_only=True):
+    """In place of one item's answer: why it was refused. The other items of the request went on."""
+
+    problem: dict[str, Any]
+
+
+class SampleResults(_Answer, frozen=True, kw_only=True):
+    """One answer or problem a sample, in the request's order."""
+
+    results: list[SampleResult | ProblemItem]
+
+
+class LabelResults(_Answer, frozen=True, kw_only=True):
+    """One answer or problem a label, in the request's order."""
+
+    results: list[LabelResult | ProblemItem]
+
+
+class PredictResult(_Answer, frozen=True, kw_only=True):
+    """The answer to a look ahead."""
+
+    #: `seq` of the last sample that the stream has learned from.
+    last_seq: int
+    predictions: list[Prediction]
+
+
+class ErrorSummary(_Answer, frozen=True, kw_only=True):
+    """Prequential error: each prediction was made before its target was known.
+
+    Regression and forecast: absolute error, averaged over the targets. Classification: fraction of wrong classes.
+    """
+
+    horizon: int | None
+    #: Targets that have arrived.
+    count: int
+    #: Over the stream's whole life.
+    mean: float | None
+    #: Exponentially weighted over about the last hundred targets.
+    recent: float | None
+    #: The same two for the naive prediction: the last value (regression: the running mean; classification: the last class).
+    naive_mean: float | None
+    naive_recent: float | None
+
+
+class DriftSummary(_Answer, frozen=True, kw_only=True):
+    """Drift alarms of a stream."""
+
+    events: int
+    last_seq: int | None
+
+
+class StreamInfo(_Answer, frozen=True, kw_only=True):
+    """A stream's description."""
+
+    id: str
+    spec: ModelSpec
+    created_at: float
+    #: `seq` and `t` of the last sample; 0 and `null` before the first.
+    last_seq: int
+    last_t: float | None
+    samples: int
+    labels: int
+    #: Weight updates applied, and undone or left out because they were not safe.
+    updates: int
+    updates_skipped: int
+    drift: DriftSummary
+    errors: list[ErrorSummary]
+    #: Weights that the wiring leaves, and bytes of the whole state.
+    parameters: int
+    state_bytes: int
+    durability: str
+
+
+class StreamPage(_Answer, frozen=True, kw_only=True):
+    """One page of the streams; pass `next_cursor` on to get the following one, `null` ends."""
+
+    streams: list[StreamInfo]
+    next_cursor: str | None
+
+
+class Readiness(_Answer, frozen=True, kw_only=True):
+    """Whether the server takes samples, and why not."""
+
+    ready: bool
+    store: str
+    durability: str
+    engine: str
+    reasons: list[str]
+
+
+__all__ = [
+    "DriftSummary",
+    "ErrorSummary",
+    "LabelIn",
+    "LabelResult",
+    "LabelResults",
+    "LabelValue",
+    "LabelsIn",
+    "PredictIn",
+    "PredictResult",
+    "Prediction",
+    "ProblemItem",
+    "Readiness",
+    "SampleIn",
+    "SampleResult",
+    "SampleResults",
+    "SamplesIn",
+    "StreamInfo",
+    "StreamPage",
+]
