@@ -236,7 +236,7 @@ class ModelSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             _check(not self.classes, "`classes` belongs to `task: classification`; remove it.")
         _check(
             self.num_outputs <= MAX_OUTPUTS,
-            f"a spec predicts at most {MAX_OUTPUTS} values at once: got {self.num_outputs}. Name fewer targets or horizons.",
+            f"a spec predicts at most {MAX_OUTPUTS} values: got {self.num_outputs}. Name fewer targets or horizons.",
         )
         if isinstance(self.cell_spec, CfCSpec):
             _check(self.wiring is None, "`wiring` does not belong to cell `cfc`; use `wired_cfc` or `ltc`.")
@@ -323,7 +323,7 @@ def _check_names(field: str, names: tuple[str, ...], low: int, high: int) -> Non
     _check(low <= len(names) <= high, f"`{field}` must name {low} to {high} values: got {len(names)}.")
     for name in names:
         _check(
-            0 < len(name) <= MAX_NAME_LENGTH, f"`{field}` holds a name that is empty or over {MAX_NAME_LENGTH} long."
+            0 < len(name) <= MAX_NAME_LENGTH, f"`{field}` holds a name that is empty or too long."
         )
     _check(len(set(names)) == len(names), f"`{field}` names a value twice.")
 

@@ -42,7 +42,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
 }
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - a problem is what RFC 9457 calls it
     """A refusal with a stable code.
 
     Parameters
