@@ -147,6 +147,8 @@ class PageHinkleySpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fie
     delta: float = 0.05
     threshold: float = 25.0
     alpha: float = 0.9999
+    #: Which changes of the error are a drift: its rise, its fall (which learning brings about too), or both.
+    mode: Literal["up", "down", "both"] = "up"
 
     def __post_init__(self) -> None:
         _check_range("learner.drift.min_samples", self.min_samples, 1, 1_000_000)

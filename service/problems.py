@@ -28,6 +28,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "spec_invalid": (422, "The model spec is invalid"),
     "stream_id_invalid": (422, "The stream id is invalid"),
     "not_finite": (422, "A value is not finite"),
+    "out_of_range": (422, "A value is too large"),
     "dimension": (422, "The number of values is wrong"),
     "label_invalid": (422, "The label does not fit the stream"),
     "label_unknown": (422, "The label names a sample that is not known"),

@@ -1,0 +1,74 @@
+"""What a stream consists of: the arrays of every learner part, by name."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from liquid_core.engine.layout import StateLayout
+from liquid_core.learner import conformal
+from liquid_core.learner.adam import Adam
+from liquid_core.learner.clock import Clock
+from liquid_core.learner.drift import PageHinkley
+from liquid_core.learner.metrics import Prequential
+from liquid_core.learner.moments import Moments
+from liquid_core.learner.part import ArraySpec
+from liquid_core.learner.residual import Residual
+from liquid_core.learner.scaler import Scaler
+from liquid_core.learner.window import Window
+from liquid_core.spec import ModelSpec
+
+#: Answers kept for clients that ask again.
+ANSWERS_KEPT = 64
+
+
+def num_inputs(spec: ModelSpec) -> int:
+    """Width of what the cell sees: every feature and whether it was missing."""
+    return 2 * spec.num_features
+
+
+def layout_for(spec: ModelSpec, *, num_params: int, state_size: int, real: DTypeLike) -> StateLayout:
+    """The row of one stream.
+
+    Parameters
+    ----------
+    num_params, state_size
+        Effective parameters and hidden state width of the spec's network.
+    real
+        Type of weights and hidden states; everything that is counted, averaged or answered is float64.
+    """
+    parts: dict[str, dict[str, ArraySpec]] = {
+        "stream": _counters(),
+        "clock": Clock.arrays(),
+        "scaler": Scaler.arrays(spec.num_features),
+        "residual": Residual.arrays(spec.num_outputs),
+        "label": Moments.arrays(spec.num_targets) | {"last": ArraySpec(np.float64, (spec.num_targets,))},
+        "conformal": conformal.arrays(spec.num_outputs),
+        "metrics": Prequential.arrays(max(1, len(spec.horizons))),
+        "drift": PageHinkley.arrays(),
+        "network": {"weights": ArraySpec(real, (num_params,))},
+        "adam": Adam.arrays(num_params, real),
+        "window": Window.arrays(spec, num_inputs(spec), state_size, real),
+        "answers": _answers(spec.num_outputs),
+    }
+    return StateLayout({f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()})
+
+
+def _counters() -> dict[str, ArraySpec]:
+    names = ("records", "samples", "labels", "seq", "updates", "skipped", "hidden_resets", "drifts", "last_drift_seq")
+    return {name: ArraySpec(np.int64) for name in names}
+
+
+def _answers(num_outputs: int) -> dict[str, ArraySpec]:
+    """The last answers, so that a repeated sample gets the same one; `fingerprint` tells a repeat from a conflict."""
+    return {
+        "seq": ArraySpec(np.int64, (ANSWERS_KEPT,)),
+        "fingerprint": ArraySpec(np.int64, (ANSWERS_KEPT,)),
+        "prediction": ArraySpec(np.float64, (ANSWERS_KEPT, num_outputs)),
+        "half_width": ArraySpec(np.float64, (ANSWERS_KEPT, num_outputs)),
+        "anomaly": ArraySpec(np.float64, (ANSWERS_KEPT,), -1.0),
+        "drift": ArraySpec(np.bool_, (ANSWERS_KEPT,)),
+    }
+
+
+__all__ = ["ANSWERS_KEPT", "layout_for", "num_inputs"]

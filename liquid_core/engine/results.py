@@ -1,0 +1,51 @@
+"""What a step gives back for every record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_core.types import BoolArray, FloatArray
+
+
+class Update(IntEnum):
+    """What the learner did with a record."""
+
+    NONE = 0
+    APPLIED = 1
+    SKIPPED = 2  # undone by the guard
+
+
+@dataclass(frozen=True, slots=True)
+class StepResults:
+    """One entry a record, in the records' order; -1 stands for "there is none"."""
+
+    #: `(records, outputs)`: values in the targets' own units, or class probabilities; zero for labels.
+    prediction: FloatArray
+    #: Half-width of the interval around each prediction, `(records, outputs)`.
+    half_width: FloatArray
+    #: Anomaly score of the target that arrived, `(records,)`.
+    anomaly: FloatArray
+    #: Error of the answer in running scales, `(records,)`.
+    surprise: FloatArray
+    #: Drift alarms, `(records,)`.
+    drift: BoolArray
+    #: `Update` values, `(records,)`.
+    update: NDArray[np.int8]
+
+    @staticmethod
+    def empty(num_records: int, num_outputs: int) -> StepResults:
+        return StepResults(
+            prediction=np.zeros((num_records, num_outputs)),
+            half_width=np.zeros((num_records, num_outputs)),
+            anomaly=np.full(num_records, -1.0),
+            surprise=np.full(num_records, -1.0),
+            drift=np.zeros(num_records, dtype=np.bool_),
+            update=np.zeros(num_records, dtype=np.int8),
+        )
+
+
+__all__ = ["StepResults", "Update"]

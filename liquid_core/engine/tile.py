@@ -1,0 +1,322 @@
+"""One step of a tile: a fixed number of streams side by side, at most one record each.
+
+The way of a sample through the learner, in the order that DESIGN calls test-then-train:
+
+* `settle`: the answers that waited for this target are held against it;
+* `learn`: TBPTT over the window, Adam, guard;
+* `advance`: scale the sample, move the hidden state, predict.
+
+A forecast settles and learns from a sample before it advances over it. A label that came with its own sample must not
+help to predict it, so regression and classification advance first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from liquid_core.engine.anatomy import ANSWERS_KEPT
+from liquid_core.engine.results import StepResults, Update
+from liquid_core.learner import conformal, readout
+from liquid_core.learner.adam import Adam, clip_by_norm
+from liquid_core.learner.clock import Clock
+from liquid_core.learner.drift import PageHinkley
+from liquid_core.learner.guard import safe_hidden, safe_outputs, safe_update
+from liquid_core.learner.metrics import Prequential
+from liquid_core.learner.moments import Moments
+from liquid_core.learner.network import Network
+from liquid_core.learner.part import pick
+from liquid_core.learner.residual import Residual
+from liquid_core.learner.scaler import Scaler
+from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
+from liquid_core.learner.tbptt import Unrolled, window_gradient
+from liquid_core.learner.window import Window, stretches_for
+from liquid_core.spec import ModelSpec
+from liquid_core.types import BoolArray, FloatArray, IntArray
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class TileRecords:
+    """At most one record a stream, as arrays with one entry a stream."""
+
+    is_sample: BoolArray
+    has_label: BoolArray
+    #: `seq` of the sample, or of the sample that the label names.
+    seq: IntArray
+    t: FloatArray
+    #: `(batch, features)` and `(batch, targets)`; NaN where missing.
+    x: FloatArray
+    y: FloatArray
+    fingerprint: IntArray
+
+
+class Tile:
+    """Steps the streams whose arrays it is given, in place.
+
+    Parameters
+    ----------
+    spec, network
+        The model that all these streams share the structure of.
+    arrays
+        Views of the streams' rows by name, each ``(batch, ...)``.
+    results
+        One entry a stream, filled in.
+    """
+
+    def __init__(
+        self, spec: ModelSpec, network: Network, arrays: dict[str, NDArray[Any]], results: StepResults
+    ) -> None:
+        self._spec = spec
+        self._network = network
+        self._arrays = arrays
+        self._results = results
+        self._batch = arrays["stream.samples"].shape[0]
+        self._lanes = np.arange(self._batch)
+        self._window: Window = self._part(Window, "window")
+        self._length = self._window.seq.shape[1]
+
+    def step(self, records: TileRecords) -> None:
+        """Apply one record a stream; streams with neither sample nor label stay as they are."""
+        spec = self._spec
+        active = records.is_sample | records.has_label
+        if spec.task == "forecast":
+            samples = self._arrays["stream.samples"] + 1  # the sample that is arriving
+            truth = np.tile(records.x[:, spec.target_columns], (1, len(spec.horizons)))
+            ages = np.repeat(np.asarray(spec.horizons), spec.num_targets)
+            settled = self._settle(samples, ages, truth, records.is_sample, records.seq)
+            self._learn(settled, samples)
+            self._advance(records)
+        else:
+            if records.is_sample.any():
+                self._advance(records)
+            if records.has_label.any():
+                anchor = self._sample_number(records.seq)
+                ages = np.zeros(spec.num_outputs, dtype=np.int64)
+                truth = np.broadcast_to(records.y, (self._batch, spec.num_targets))
+                settled = self._settle(anchor, ages, truth, records.has_label, records.seq)
+                self._learn(settled, anchor)
+                self._take_label(records, anchor)
+        self._keep_outcome(records)
+        self._arrays["stream.records"] += active
+
+    def look_ahead(self, records: TileRecords) -> None:
+        """Answer samples without learning from them; the rows are then the caller's to throw away."""
+        self._advance(records)
+
+    # --- settle ------------------------------------------------------------------------------------------------------
+
+    def _settle(
+        self, anchor: IntArray, ages: IntArray, truth: FloatArray, arrived: BoolArray, seq: IntArray
+    ) -> Settled:
+        """Hold `truth` `(batch, targets or outputs)` against the answers given `ages` samples before `anchor`."""
+        spec, window = self._spec, self._window
+        number = anchor[:, None] - ages  # (batch, outputs): the sample whose answer it was
+        slot, lane, output = number % self._length, self._lanes[:, None], np.arange(spec.num_outputs)
+        target = output % spec.num_targets
+        pending = Pending(
+            base=window.base[lane, slot, target],
+            scale=window.scale[lane, slot, output],
+            prediction=window.prediction[lane, slot, output],
+            half_width=window.half_width[lane, slot, output],
+        )
+        if spec.task == "classification":
+            settled = settle_class(pending, truth[:, 0], arrived)
+        else:
+            known = arrived[:, None] & (number >= 1) & ~np.isnan(truth)
+            settled = settle_values(pending, truth, known, max(1, len(spec.horizons)))
+        known = settled.known
+        window.target[lane, slot, output] = np.where(known, settled.target, window.target[lane, slot, output])
+        window.known[lane, slot, output] |= known
+        self._measure(settled, seq)
+        return settled
+
+    def _measure(self, settled: Settled, seq: IntArray) -> None:
+        """Running scales, intervals, metrics and drift, after targets arrived."""
+        learner = self._spec.learner
+        moments = Residual.update(self._part(Moments, "residual"), settled.residual, settled.known, learner.scaler_rate)
+        self._put("residual", moments)
+        self._arrays["conformal.radius"][...] = conformal.update(
+            self._arrays["conformal.radius"], settled.missed, settled.known, learner.coverage
+        )
+        metrics = self._part(Prequential, "metrics")
+        self._put("metrics", metrics.update(settled.error, settled.naive_error, settled.observed))
+        watched = settled.surprise >= 0
+        alarm, detector = self._part(PageHinkley, "drift").update(settled.surprise, watched, learner.drift)
+        self._put("drift", detector)
+        self._arrays["stream.drifts"] += alarm
+        self._arrays["stream.last_drift_seq"][alarm] = seq[alarm]
+        self._results.drift[...] = alarm
+        self._results.surprise[...] = settled.surprise
+        self._results.anomaly[...] = settled.anomaly
+
+    # --- learn -------------------------------------------------------------------------------------------------------
+
+    def _learn(self, settled: Settled, anchor: IntArray) -> None:
+        """One weight update for the streams that just got a target; `anchor` is the sample that it is newest at."""
+        arrays, learner = self._arrays, self._spec.learner
+        learns = settled.known.any(axis=1) & (arrays["stream.samples"] >= learner.warmup)
+        if not learns.any():
+            return
+        weights = arrays["network.weights"]
+        loss, gradient = window_gradient(
+            self._network,
+            self._tensor(weights),
+            self._unroll(anchor),
+            "class" if self._spec.task == "classification" else "residual",
+        )
+        clipped, norm = clip_by_norm(gradient.numpy(), learner.clip_norm)
+        step, adam = self._part(Adam, "adam").update(clipped, learner)
+        updated = self._network.constrain(torch.from_numpy(weights + step)).numpy()
+        safe = safe_update(loss.numpy(), norm, updated)
+        applied, skipped = learns & safe, learns & ~safe
+        weights[...] = pick(applied, updated, weights)
+        self._put("adam", adam, applied)
+        arrays["stream.updates"] += applied
+        arrays["stream.skipped"] += skipped
+        self._results.update[applied] = Update.APPLIED
+        self._results.update[skipped] = Update.SKIPPED
+
+    def _unroll(self, anchor: IntArray) -> list[Unrolled]:
+        window = self._window
+        stretches: list[Unrolled] = []
+        for stretch in stretches_for(self._spec):
+            number = anchor[:, None] + np.arange(stretch.first, stretch.last + 1)  # (batch, time)
+            before = (number[:, 0] - 1) % self._length
+            slot, lane = number % self._length, self._lanes[:, None]
+            stretches.append(
+                Unrolled(
+                    hidden=self._tensor(window.hidden[self._lanes, before]),
+                    inputs=self._tensor(window.inputs[lane, slot]),
+                    elapsed=self._tensor(window.elapsed[lane, slot]),
+                    exists=torch.from_numpy(number >= 1),
+                    targets=self._tensor(window.target[lane, slot]),
+                    known=torch.from_numpy(window.known[lane, slot] & (number >= 1)[:, :, None]),
+                )
+            )
+        return stretches
+
+    # --- advance -----------------------------------------------------------------------------------------------------
+
+    def _advance(self, records: TileRecords) -> None:
+        """Move over a sample and answer it, for the streams that got one."""
+        arrays, active = self._arrays, records.is_sample
+        number = arrays["stream.samples"] + 1
+        slot, before = number % self._length, (number - 1) % self._length
+        elapsed, clock = self._part(Clock, "clock").tick(records.t)
+        inputs, values, scaler = self._part(Scaler, "scaler").take(records.x, self._spec.learner.scaler_rate)
+        hidden, outputs = self._forward(inputs, self._window.hidden[self._lanes, before], elapsed)
+        base, scale = self._naive(values)
+        prediction = self._prediction(outputs, base, scale)
+        half_width = arrays["conformal.radius"] * (0.0 if self._spec.task == "classification" else scale)
+
+        sound = safe_hidden(hidden)
+        arrays["stream.hidden_resets"] += active & ~sound
+        self._put("clock", clock, active)
+        self._put("scaler", scaler, active)
+        for name, new in {
+            "seq": records.seq,
+            "inputs": inputs,
+            "elapsed": elapsed,
+            "hidden": pick(sound, hidden, np.zeros_like(hidden)),
+            "base": base,
+            "scale": scale,
+            "prediction": prediction,
+            "half_width": half_width,
+            "target": np.zeros_like(prediction),
+            "known": np.zeros(prediction.shape, dtype=np.bool_),
+            "truth": np.zeros_like(self._window.truth[:, 0]),
+        }.items():
+            arrays[f"window.{name}"][self._lanes[active], slot[active]] = new[active]
+        arrays["stream.seq"][active] = records.seq[active]
+        arrays["stream.samples"] += active
+        self._results.prediction[active] = prediction[active]
+        self._results.half_width[active] = half_width[active]
+
+    def _forward(self, inputs: FloatArray, hidden: FloatArray, elapsed: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Hidden state after one step and the network's outputs, `(batch, state)` and `(batch, outputs)`."""
+        with torch.no_grad():
+            cell, linear = self._network.parameters(self._tensor(self._arrays["network.weights"]))
+            seen = self._tensor(inputs)
+            output, hx = self._network.cell.step(cell, seen, self._tensor(hidden), self._tensor(elapsed).unsqueeze(1))
+            outputs = readout.apply(linear, output.unsqueeze(1), seen.unsqueeze(1)).squeeze(1)
+            if self._spec.task == "classification":
+                outputs = torch.softmax(outputs.nan_to_num(0.0).clamp(-50.0, 50.0), dim=1)
+        return hx.numpy(), outputs.numpy().astype(np.float64)
+
+    def _naive(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The naive guess `(batch, targets)` and the scale of the residuals to it `(batch, outputs)`."""
+        spec = self._spec
+        if spec.task == "forecast":
+            return values[:, spec.target_columns], Residual.scale(self._part(Moments, "residual"))
+        if spec.task == "regression":
+            label = self._part(Moments, "label")
+            return label.mean.copy(), label.deviation()
+        return self._arrays["label.last"].copy(), np.ones((self._batch, spec.num_outputs))
+
+    def _prediction(self, outputs: FloatArray, base: FloatArray, scale: FloatArray) -> FloatArray:
+        """Answers `(batch, outputs)`: values in the targets' units, or probabilities."""
+        if self._spec.task == "classification":
+            return outputs
+        return np.tile(base, (1, self._spec.num_outputs // base.shape[1])) + scale * safe_outputs(outputs)
+
+    # --- labels and answers ------------------------------------------------------------------------------------------
+
+    def _sample_number(self, seq: IntArray) -> IntArray:
+        """Number of the sample that has `seq` `(batch,)`; 0 where it is not in the window."""
+        found = self._window.seq == seq[:, None]
+        slot = found.argmax(axis=1)
+        newest = self._arrays["stream.samples"]
+        number = newest - (newest - slot) % self._length
+        return np.where(found.any(axis=1), number, 0)
+
+    def _take_label(self, records: TileRecords, anchor: IntArray) -> None:
+        """Running moments of the labels, and the last one: what the next naive guess is made from."""
+        active = records.has_label
+        self._window.truth[self._lanes[active], anchor[active] % self._length] = records.y[active]
+        observed = active[:, None] & ~np.isnan(records.y)
+        moments = self._part(Moments, "label").update(
+            np.where(observed, records.y, 0.0), observed, self._spec.learner.scaler_rate
+        )
+        self._put("label", moments)
+        last = self._arrays["label.last"]
+        last[...] = np.where(observed, records.y, last)
+        self._arrays["stream.labels"] += active
+
+    def _keep_outcome(self, records: TileRecords) -> None:
+        """Keep the answers to samples, for clients that ask again."""
+        active, results = records.is_sample, self._results
+        slot = (self._arrays["stream.samples"] % ANSWERS_KEPT)[active]
+        for name, new in {
+            "seq": records.seq,
+            "fingerprint": records.fingerprint,
+            "prediction": results.prediction,
+            "half_width": results.half_width,
+            "anomaly": results.anomaly,
+            "drift": results.drift,
+        }.items():
+            self._arrays[f"answers.{name}"][self._lanes[active], slot] = new[active]
+
+    # --- plumbing ----------------------------------------------------------------------------------------------------
+
+    def _part(self, kind: type[Part], name: str) -> Part:
+        """A part's state, its arrays looking into the rows."""
+        return kind(**{field.name: self._arrays[f"{name}.{field.name}"] for field in fields(kind)})  # type: ignore[arg-type]
+
+    def _put(self, name: str, part: Any, active: BoolArray | None = None) -> None:
+        """Write a part's new state into the rows, of the `active` streams only where given."""
+        for field in fields(part):
+            view = self._arrays[f"{name}.{field.name}"]
+            new = getattr(part, field.name)
+            view[...] = new if active is None else pick(active, new, view)
+
+    def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._network.dtype)
+
+
+__all__ = ["Tile", "TileRecords"]

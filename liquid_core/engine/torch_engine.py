@@ -1,0 +1,154 @@
+"""The reference engine: many streams at once on torch, each with its own weights.
+
+What a faster engine must reproduce. It is written to be read, and to be *batch-invariant*: the same records give the same
+bits whatever else is stepped beside them. Batched tensor products do not promise that when the batch changes its size
+(another kernel may be chosen, another order of sums), so streams are always stepped in tiles of `TILE`, the last one
+filled up with idle rows. The shape that torch sees is then the same for a lone stream and for ten thousand, and no
+operation mixes streams, each having weights of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from liquid_core.engine.admission import fingerprint
+from liquid_core.engine.anatomy import layout_for, num_inputs
+from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.results import StepResults
+from liquid_core.engine.slab import Slab
+from liquid_core.engine.tile import Tile, TileRecords
+from liquid_core.learner.network import Network
+from liquid_core.spec import ModelSpec
+from liquid_core.types import ByteArray, IntArray
+
+#: Streams side by side in one pass.
+TILE = 16
+
+_TORCH_TYPES: dict[type[np.floating[Any]], torch.dtype] = {np.float32: torch.float32, np.float64: torch.float64}
+
+
+class TorchEngine:
+    """Steps streams of one spec.
+
+    Parameters
+    ----------
+    spec
+        The model.
+    real
+        Type of weights and hidden states: ``np.float32``, or ``np.float64`` to hold other engines against.
+    """
+
+    name = "torch"
+
+    def __init__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32) -> None:
+        self.spec = spec
+        self.network = Network(spec, num_inputs(spec), _TORCH_TYPES[real])
+        self.layout: StateLayout = layout_for(
+            spec, num_params=self.network.packing.size, state_size=self.network.state_size, real=real
+        )
+        self._fresh_row = self._make_fresh_row()
+
+    @property
+    def num_params(self) -> int:
+        """Effective parameters of one stream."""
+        return self.network.packing.size
+
+    def initial_row(self) -> ByteArray:
+        """The row of a stream that has seen nothing, `(row_bytes,)`; the spec's seed decides its weights."""
+        return self._fresh_row.copy()
+
+    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Record]) -> StepResults:
+        """Apply ``records[i]`` to the stream in ``slots[i]``, in order where a slot repeats.
+
+        Records must have been admitted (`liquid_core.engine.admission`). The slab changes only by whole tiles: an
+        exception leaves the streams of the tile that it came from as they were.
+        """
+        results = StepResults.empty(len(records), self.spec.num_outputs)
+        for round_ in _rounds(slots):
+            for start in range(0, len(round_), TILE):
+                chosen = np.asarray(round_[start : start + TILE])
+                at = np.asarray([slots[index] for index in chosen])
+                rows = self._gather(slab, at)
+                outcome = self._apply(rows, [records[index] for index in chosen])
+                slab.rows[at] = rows[: len(at)]
+                _scatter(outcome, results, chosen)
+        return results
+
+    def peek(self, slab: Slab, slot: int, sample: Sample) -> StepResults:
+        """What the answer would be if `sample` came next; nothing changes."""
+        rows = self._gather(slab, np.asarray([slot]))
+        outcome = self._apply(rows, [sample], learning=False)
+        results = StepResults.empty(1, self.spec.num_outputs)
+        _scatter(outcome, results, np.asarray([0]))
+        return results
+
+    def _apply(self, rows: ByteArray, records: Sequence[Record], *, learning: bool = True) -> StepResults:
+        outcome = StepResults.empty(TILE, self.spec.num_outputs)
+        tile = Tile(self.spec, self.network, self.layout.views(rows), outcome)
+        # Non-finite intermediate values are what the guard is for.
+        with np.errstate(all="ignore"):
+            if learning:
+                tile.step(self._tile_records(records))
+            else:
+                tile.look_ahead(self._tile_records(records))
+        return outcome
+
+    def _gather(self, slab: Slab, slots: IntArray) -> ByteArray:
+        """Rows of a tile: those of `slots`, then fresh ones that nothing is applied to."""
+        rows = np.empty((TILE, self.layout.row_bytes), dtype=np.uint8)
+        rows[: len(slots)] = slab.rows[slots]
+        rows[len(slots) :] = self._fresh_row
+        return rows
+
+    def _tile_records(self, records: Sequence[Record]) -> TileRecords:
+        tile = TileRecords(
+            is_sample=np.zeros(TILE, dtype=np.bool_),
+            has_label=np.zeros(TILE, dtype=np.bool_),
+            seq=np.zeros(TILE, dtype=np.int64),
+            t=np.zeros(TILE),
+            x=np.full((TILE, self.spec.num_features), np.nan),
+            y=np.full((TILE, self.spec.num_targets), np.nan),
+            fingerprint=np.zeros(TILE, dtype=np.int64),
+        )
+        for lane, record in enumerate(records):
+            tile.seq[lane] = record.seq
+            if record.y is not None:
+                tile.has_label[lane] = True
+                tile.y[lane] = record.y
+            if isinstance(record, Sample):
+                tile.is_sample[lane] = True
+                tile.t[lane], tile.x[lane] = record.t, record.x
+                tile.fingerprint[lane] = fingerprint(record)
+        return tile
+
+    def _make_fresh_row(self) -> ByteArray:
+        row = self.layout.initial_row()
+        self.layout.views(row[None])["network.weights"][0] = self.network.initial_weights.numpy()
+        return row
+
+
+def _rounds(slots: Sequence[int]) -> list[list[int]]:
+    """Indices of records that may be stepped together: the first one of every slot, then the second ones, and so on."""
+    rounds: list[list[int]] = []
+    seen: dict[int, int] = {}
+    for index, slot in enumerate(slots):
+        turn = seen.get(slot, 0)
+        seen[slot] = turn + 1
+        if turn == len(rounds):
+            rounds.append([])
+        rounds[turn].append(index)
+    return rounds
+
+
+def _scatter(outcome: StepResults, results: StepResults, indices: NDArray[np.int64]) -> None:
+    for name in ("prediction", "half_width", "anomaly", "surprise", "drift", "update"):
+        getattr(results, name)[indices] = getattr(outcome, name)[: len(indices)]
+
+
+__all__ = ["TILE", "Label", "TorchEngine"]

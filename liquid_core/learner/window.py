@@ -1,0 +1,99 @@
+"""The window: a ring of the last samples, as much of each as TBPTT and the settling of forecasts need later.
+
+Sample number n (from 1) lies in slot ``n % length``. The ring is just long enough that everything a step can ask for is
+still there: the TBPTT window behind the oldest sample whose target may still arrive, and the hidden state before that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from liquid_core.learner.part import ArraySpec
+from liquid_core.spec import ModelSpec
+from liquid_core.types import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The rings of a batch of streams; the second axis is the slot."""
+
+    #: `seq` of the sample, `(batch, length)`; 0 where none was yet.
+    seq: IntArray
+    #: What the cell saw, `(batch, length, inputs)`.
+    inputs: FloatArray
+    #: Elapsed time before the sample in typical gaps, `(batch, length)`.
+    elapsed: FloatArray
+    #: Hidden state after the sample, `(batch, length, state)`.
+    hidden: FloatArray
+    #: The naive guess that the prediction started from, `(batch, length, targets)`.
+    base: FloatArray
+    #: Residual scale at that time, `(batch, length, outputs)`.
+    scale: FloatArray
+    #: What was answered, and the half-width of its interval, `(batch, length, outputs)`.
+    prediction: FloatArray
+    half_width: FloatArray
+    #: The target in the network's terms, and whether it has arrived, `(batch, length, outputs)`.
+    target: FloatArray
+    known: BoolArray
+    #: Labels that came from outside, as they came, `(batch, length, targets)`; width 0 for a forecast.
+    truth: FloatArray
+
+    @staticmethod
+    def length_for(spec: ModelSpec) -> int:
+        reach = max(spec.horizons) if spec.horizons else spec.learner.label_horizon
+        return spec.learner.window + reach + 1
+
+    @staticmethod
+    def arrays(spec: ModelSpec, num_inputs: int, state_size: int, real: DTypeLike) -> dict[str, ArraySpec]:
+        length, outputs = Window.length_for(spec), spec.num_outputs
+        return {
+            "seq": ArraySpec(np.int64, (length,)),
+            "inputs": ArraySpec(real, (length, num_inputs)),
+            "elapsed": ArraySpec(real, (length,)),
+            "hidden": ArraySpec(real, (length, state_size)),
+            "base": ArraySpec(np.float64, (length, spec.num_targets)),
+            "scale": ArraySpec(np.float64, (length, outputs)),
+            "prediction": ArraySpec(np.float64, (length, outputs)),
+            "half_width": ArraySpec(np.float64, (length, outputs)),
+            "target": ArraySpec(real, (length, outputs)),
+            "known": ArraySpec(np.bool_, (length, outputs)),
+            "truth": ArraySpec(np.float64, (length, 0 if spec.task == "forecast" else spec.num_targets)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive samples that TBPTT unrolls in one go, relative to the sample whose target is newest.
+
+    It covers the samples ``anchor + first`` to ``anchor + last``, both included.
+    """
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+
+def stretches_for(spec: ModelSpec) -> tuple[Stretch, ...]:
+    """The samples to unroll at each step: for every horizon h the `window` samples that end h samples back.
+
+    Where these overlap they are unrolled once; a target a day ahead has a stretch of its own a day back. Without
+    horizons there is one stretch, and it ends at the labelled sample.
+    """
+    window = spec.learner.window
+    ends = sorted(-horizon for horizon in spec.horizons) if spec.horizons else [0]
+    stretches: list[Stretch] = []
+    for end in ends:
+        first = end - window + 1
+        if stretches and first <= stretches[-1].last + 1:
+            stretches[-1] = Stretch(stretches[-1].first, end)
+        else:
+            stretches.append(Stretch(first, end))
+    return tuple(stretches)
+
+
+__all__ = ["Stretch", "Window", "stretches_for"]

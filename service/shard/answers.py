@@ -1,0 +1,79 @@
+"""From a stream's arrays to the answers that a client gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from liquid_core.spec import ModelSpec
+from liquid_core.types import FloatArray
+from service.messages import DriftSummary, ErrorSummary, Prediction
+
+#: The detector whose name a drift alarm carries.
+DETECTOR = "page_hinkley"
+
+
+def predictions(spec: ModelSpec, prediction: FloatArray, half_width: FloatArray) -> list[Prediction]:
+    """Predictions of one sample from its `prediction` and `half_width`, each `(outputs,)`."""
+    if spec.task == "classification":
+        probabilities = dict(zip(spec.classes, prediction.tolist(), strict=True))
+        return [Prediction(label=spec.classes[int(prediction.argmax())], probabilities=probabilities)]
+    horizons: tuple[int | None, ...] = spec.horizons or (None,)
+    y = prediction.reshape(len(horizons), -1)
+    half = half_width.reshape(len(horizons), -1)
+    return [
+        Prediction(horizon=horizon, y=at.tolist(), lower=(at - width).tolist(), upper=(at + width).tolist())
+        for horizon, at, width in zip(horizons, y, half, strict=True)
+    ]
+
+
+def score(value: float) -> float | None:
+    """An anomaly score, or `None` for the core's "there is none"."""
+    return None if value < 0 else float(value)
+
+
+def detector(alarm: bool) -> str | None:
+    return DETECTOR if alarm else None
+
+
+def stored_answer(
+    spec: ModelSpec, arrays: dict[str, NDArray[Any]], seq: int
+) -> tuple[list[Prediction], float | None, str | None] | None:
+    """The answer that sample `seq` got, from a row's arrays; `None` where it is no longer kept."""
+    found = np.flatnonzero(arrays["answers.seq"] == seq)
+    if not len(found):
+        return None
+    slot = found[0]
+    made = predictions(spec, arrays["answers.prediction"][slot], arrays["answers.half_width"][slot])
+    return made, score(arrays["answers.anomaly"][slot]), detector(bool(arrays["answers.drift"][slot]))
+
+
+def errors(spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> list[ErrorSummary]:
+    """Prequential errors by horizon, from a row's arrays."""
+    horizons: tuple[int | None, ...] = spec.horizons or (None,)
+    summaries = []
+    for index, horizon in enumerate(horizons):
+        count = int(arrays["metrics.count"][index])
+        column = {name: float(arrays[f"metrics.{name}"][index]) for name in ("total", "total_naive")}
+        recent = {name: float(arrays[f"metrics.{name}"][index]) for name in ("recent", "recent_naive")}
+        summaries.append(
+            ErrorSummary(
+                horizon=horizon,
+                count=count,
+                mean=column["total"] / count if count else None,
+                recent=recent["recent"] if count else None,
+                naive_mean=column["total_naive"] / count if count else None,
+                naive_recent=recent["recent_naive"] if count else None,
+            )
+        )
+    return summaries
+
+
+def drift(arrays: dict[str, NDArray[Any]]) -> DriftSummary:
+    events = int(arrays["stream.drifts"])
+    return DriftSummary(events=events, last_seq=int(arrays["stream.last_drift_seq"]) if events else None)
+
+
+__all__ = ["detector", "drift", "errors", "predictions", "score", "stored_answer"]
