@@ -190,6 +190,29 @@ class StreamPage(_Answer, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
+class HistoryPoint(_Answer, frozen=True, kw_only=True):
+    """One recent sample with the answer that it got."""
+
+    seq: int
+    #: Seconds since the epoch.
+    t: float
+    #: The values as they came; `null` where one was missing.
+    x: list[float | None]
+    #: Regression and classification: the sample's label, once it has arrived. Forecast: always `null`.
+    y: LabelValue | None
+    predictions: list[Prediction]
+    anomaly: float | None = None
+    #: Name of the drift detector that this sample set off, else `null`.
+    drift: str | None = None
+
+
+class StreamHistory(_Answer, frozen=True, kw_only=True):
+    """The last samples of a stream that are still in memory, oldest first; not part of its durable state."""
+
+    id: str
+    points: list[HistoryPoint]
+
+
 class Readiness(_Answer, frozen=True, kw_only=True):
     """Whether the server takes samples, and why not."""
 
@@ -203,6 +226,7 @@ class Readiness(_Answer, frozen=True, kw_only=True):
 __all__ = [
     "DriftSummary",
     "ErrorSummary",
+    "HistoryPoint",
     "LabelIn",
     "LabelResult",
     "LabelResults",
@@ -217,6 +241,7 @@ __all__ = [
     "SampleResult",
     "SampleResults",
     "SamplesIn",
+    "StreamHistory",
     "StreamInfo",
     "StreamPage",
 ]
