@@ -205,6 +205,10 @@ class HistoryPoint(_Answer, frozen=True, kw_only=True):
     #: Name of the drift detector that this sample set off, else `null`.
     drift: str | None = None
 
+    def labelled(self, y: LabelValue) -> HistoryPoint:
+        """The same point with its label."""
+        return msgspec.structs.replace(self, y=y)
+
 
 class StreamHistory(_Answer, frozen=True, kw_only=True):
     """The last samples of a stream that are still in memory, oldest first; not part of its durable state."""
