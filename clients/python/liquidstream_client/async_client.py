@@ -1,0 +1,190 @@
+"""`AsyncClient`: the REST API for asyncio, one method a call, with safe retries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from liquidstream_client import calls
+from liquidstream_client.async_session import AsyncSession
+from liquidstream_client.async_stream import AsyncStream
+from liquidstream_client.calls import Call
+from liquidstream_client.errors import LiquidstreamError, NotFound, ProblemError
+from liquidstream_client.retry import RetryPolicy
+from liquidstream_client.types import LabelResult, PredictResult, Readiness, SampleResult, StreamInfo
+from liquidstream_client.values import LabelValue, Sample, Time, Values, sample_json
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """A Liquidstream server.
+
+    >>> async with AsyncClient("http://127.0.0.1:8765") as client:  # doctest: +SKIP
+    ...     pump = await client.create_stream("pump-7", task="forecast", features=["flow", "pressure"], horizon=[1, 24])
+    ...     answer = await pump.send(t=1732406400.0, x=[3.1, 0.82])
+
+    Parameters
+    ----------
+    url
+        Where the server is.
+    api_key
+        Sent as a bearer token. Not needed on loopback, unless the server was given keys.
+    timeout_s
+        Longest wait for one answer.
+    retry
+        When a call is tried again. What could be applied twice never is: a sample without `seq` is repeated only
+        where the server certainly did not take it.
+    transport
+        Another httpx transport, for tests and unusual networks.
+    """
+
+    def __init__(
+        self,
+        url: str = calls.DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        retry: RetryPolicy | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.api_key = api_key
+        self.timeout_s = timeout_s
+        self.retry = retry or RetryPolicy()
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            headers=calls.headers(api_key),
+            timeout=timeout_s,
+            transport=transport,
+            trust_env=not calls.is_loopback(self.url),
+        )
+
+    # Streams.
+
+    async def create_stream(self, stream_id: str, spec: Mapping[str, Any] | None = None, **fields: Any) -> AsyncStream:
+        """Create a stream, or confirm that it exists with this very spec.
+
+        The spec is a dict, or its fields as keywords: ``task="forecast", features=["flow"], horizon=[1, 24]``.
+
+        Raises
+        ------
+        Conflict
+            ``spec_conflict``: the stream exists with another spec.
+        Invalid
+            ``spec_invalid``: the detail names the field.
+        """
+        info = await self.call(calls.create_stream(stream_id, {**(spec or {}), **fields}))
+        return AsyncStream(self, stream_id, info.last_seq)
+
+    def stream(self, stream_id: str) -> AsyncStream:
+        """A handle on an existing stream; it asks for the server's `last_seq` with the first sample."""
+        return AsyncStream(self, stream_id)
+
+    async def describe(self, stream_id: str) -> StreamInfo:
+        """What the stream is and how well it predicts."""
+        return await self.call(calls.describe(stream_id))
+
+    async def streams(self, limit: int = 100) -> AsyncIterator[StreamInfo]:
+        """All streams, fetched `limit` at a time."""
+        cursor: str | None = None
+        while True:
+            page, cursor = await self.call(calls.list_streams(cursor, limit))
+            for info in page:
+                yield info
+            if cursor is None:
+                return
+
+    async def delete_stream(self, stream_id: str) -> None:
+        """Delete a stream with everything that it has learned."""
+        await self.call(calls.delete_stream(stream_id))
+
+    def session(self, window: int = 64) -> AsyncSession:
+        """A WebSocket session: many streams on one connection, `window` messages under way."""
+        return AsyncSession(self.url, api_key=self.api_key, timeout_s=self.timeout_s, retry=self.retry, window=window)
+
+    # Samples and labels.
+
+    async def send(
+        self, stream_id: str, *, t: Time, x: Values, y: LabelValue | None = None, seq: int | None = None
+    ) -> SampleResult:
+        """One sample in, its predictions out. With `seq` a retry is safe; `Stream.send` counts by itself."""
+        return await self.call(calls.send(stream_id, sample_json({"t": t, "x": x, "y": y, "seq": seq})))
+
+    async def send_many(
+        self, stream_id: str, samples: Iterable[Mapping[str, Any] | Sample]
+    ) -> list[SampleResult | ProblemError]:
+        """Samples of one stream in one request; in place of a refused one's answer stands its `ProblemError`."""
+        bodies = [sample_json(sample) for sample in samples]
+        return await self.call(calls.send_many(stream_id, bodies)) if bodies else []
+
+    async def label(self, stream_id: str, seq: int, y: LabelValue) -> LabelResult:
+        """The label of an earlier sample. The same label again changes nothing."""
+        return await self.call(calls.label(stream_id, seq, y))
+
+    async def label_many(self, stream_id: str, labels: Mapping[int, LabelValue]) -> list[LabelResult | ProblemError]:
+        """Labels by `seq`, in one request."""
+        return await self.call(calls.label_many(stream_id, labels)) if labels else []
+
+    async def predict(self, stream_id: str, *, t: Time | None = None, x: Values | None = None) -> PredictResult:
+        """What would be answered if this sample came next. Changes nothing."""
+        return await self.call(calls.predict(stream_id, t, x))
+
+    async def state(self, stream_id: str) -> bytes:
+        """Everything that the stream is, as safetensors."""
+        return await self.call(calls.state(stream_id))
+
+    # The server.
+
+    async def ready(self) -> Readiness:
+        """Whether the server takes samples; asks once, without retries."""
+        return await self._once(calls.ready())
+
+    async def version(self) -> dict[str, Any]:
+        """Versions of the server and of what it is built on."""
+        return await self.call(calls.version())
+
+    # How.
+
+    async def call(self, call: Call[T]) -> T:
+        """Run a call, again where that is safe and may help."""
+        backoff = self.retry.start()
+        while True:
+            try:
+                return await self._once(call)
+            except LiquidstreamError as error:
+                if call.method == "DELETE" and backoff.attempt > 1 and isinstance(error, NotFound):
+                    return None  # type: ignore[return-value] # the try whose answer got lost has deleted it
+                delay = backoff.next_delay(getattr(error, "retry_after_s", None)) if call.may_repeat(error) else None
+                if delay is None:
+                    raise
+            await asyncio.sleep(delay)
+
+    async def _once(self, call: Call[T]) -> T:
+        try:
+            response = await self._http.request(call.method, call.path, json=call.json, params=call.params)
+        except httpx.TransportError as error:
+            raise calls.connection_error(self.url, error) from error
+        refusal = calls.error_of(response)
+        if refusal is not None:
+            raise refusal
+        return calls.read_answer(call, response)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+__all__ = ["AsyncClient"]
