@@ -1,0 +1,69 @@
+# make demo | test | serve | lint | format | clean
+#
+# Each target sets up what it needs in .venv and does so again when pyproject.toml or constraints-cpu.txt change.
+# Plain make (3.81, as on macOS) and /bin/sh are enough.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := liquid_core service clients tests
+
+.PHONY: demo test serve lint format clean help
+
+help:
+	@echo "make demo     start the service, replay real data through it, show what was learned (KEEP=1 leaves it running)"
+	@echo "make test     run all tests"
+	@echo "make serve    run the service on http://127.0.0.1:8765"
+	@echo "make lint     ruff and mypy"
+	@echo "make format   let ruff format the code"
+	@echo "make clean    remove .venv and caches"
+
+demo: $(VENV)/.installed-demo
+	@$(BIN)/liquidstream demo
+
+serve: $(VENV)/.installed-demo
+	@$(BIN)/liquidstream serve
+
+# One thread for torch in each of the two workers: streams are small, and more threads only get in each other's way.
+test: $(VENV)/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- setting up ------------------------------------------------------------------------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 || echo not there)."; \
+	  echo "Name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  rm -rf $(VENV); \
+	  echo "The module venv is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.installed-demo: $(BIN)/python pyproject.toml constraints-cpu.txt
+	@echo "installing into $(VENV), which takes a minute or two the first time ..."
+	@$(PIP) install --quiet $(TORCH_INDEX) -c constraints-cpu.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-test: $(BIN)/python pyproject.toml constraints-cpu.txt
+	@echo "installing into $(VENV), which takes a minute or two the first time ..."
+	@$(PIP) install --quiet $(TORCH_INDEX) -c constraints-cpu.txt -e '.[test,peers]'
+	@touch $@ $(VENV)/.installed-demo
+
+# PyPI's torch for Linux brings several GB of CUDA; PyTorch's own index has the build for CPUs. It is used where it
+# answers within three seconds; in CI, which sets $CI, it is not asked. The build for macOS is small anyway.
+TORCH_INDEX = $$(test -z "$$CI" && test "$$(uname -s)" = Linux && $(BIN)/python -c "import urllib.request as u; \
+  u.urlopen('https://download.pytorch.org/whl/cpu/torch/', timeout=3).close(); \
+  print('--extra-index-url https://download.pytorch.org/whl/cpu')" 2>/dev/null)
