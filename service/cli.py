@@ -52,10 +52,16 @@ class Cell(StrEnum):
 @app.command()
 @helpful
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.  [default: 8765]", min=1, max=65535)] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where the embedded store keeps its data.")] = None,
-    redis: Annotated[str | None, typer.Option(help="Use this store instead: redis://, rediss:// or unix://.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8765", min=1, max=65535)] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where the embedded store keeps its data.", show_default="~/.local/share/liquidstream"),
+    ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(help="Use this store instead: redis://, rediss:// or unix://.", show_default="embedded"),
+    ] = None,
     api_key: Annotated[list[str] | None, typer.Option(help="Require a key; may be given several times.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without a key.")] = False,
 ) -> None:
@@ -79,15 +85,19 @@ def replay_command(
     file: Annotated[Path, typer.Argument(help="A CSV file whose first line names its columns.", metavar="FILE.csv")],
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
-    stream: Annotated[str | None, typer.Option(help="Name of the stream.  [default: the file's name]")] = None,
-    time_column: Annotated[str | None, typer.Option("--time", help="Column of the time.  [default: guessed]")] = None,
-    features: Annotated[str | None, typer.Option(help="Columns of values: a,b.  [default: all numbers]")] = None,
-    targets: Annotated[str | None, typer.Option(help="Columns to predict: a,b.  [forecast: all features]")] = None,
+    stream: Annotated[str | None, typer.Option(help="Name of the stream.", show_default="the file's name")] = None,
+    time_column: Annotated[
+        str | None, typer.Option("--time", help="Column of the time.", show_default="guessed")
+    ] = None,
+    features: Annotated[str | None, typer.Option(help="Columns of values: a,b.", show_default="all numbers")] = None,
+    targets: Annotated[
+        str | None, typer.Option(help="Columns to predict: a,b.", show_default="a forecast's features")
+    ] = None,
     horizon: Annotated[str, typer.Option(help="Forecast: how many samples ahead, such as 1,24.")] = "1",
     task: Annotated[Task, typer.Option(help="What to predict.")] = Task.FORECAST,
     cell: Annotated[Cell, typer.Option(help="The neurons.")] = Cell.CFC,
     rate: Annotated[
-        float | None, typer.Option(help="Samples a second.  [default: as fast as it goes]", min=0.001)
+        float | None, typer.Option(help="Samples a second.", show_default="as fast as it goes", min=0.001)
     ] = None,
 ) -> None:
     """Send a CSV file into a stream and show how well it is predicted. Run again, it goes on where it stopped."""

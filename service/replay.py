@@ -235,7 +235,7 @@ def describe_plan(plan: CsvPlan, census: Census, console: Console) -> None:
     if plan.time_column and census.first_t is not None and census.last_t is not None:
         console.print(f"  from {_moment(census.first_t)} to {_moment(census.last_t)}")
     if census.missing_values:
-        console.print(f"  {census.missing_values:,} missing values are sent as null")
+        console.print(f"  missing values, sent as null: {census.missing_values:,}")
     if census.out_of_order:
         lines = ", ".join(str(line) for line in census.out_of_order[:5])
         more = ", ..." if len(census.out_of_order) > 5 else ""

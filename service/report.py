@@ -55,7 +55,7 @@ def final_table(runs: Iterable[Run], title: str) -> Table:
 
 def streams_table(streams: Sequence[StreamInfo]) -> Table:
     """What the server says about its streams."""
-    table = Table(title=f"{len(streams)} streams", title_justify="left")
+    table = Table(title=f"{len(streams)} stream{'' if len(streams) == 1 else 's'}", title_justify="left")
     table.add_column("stream")
     table.add_column("task")
     table.add_column("cell")
