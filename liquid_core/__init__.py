@@ -1,1 +1,41 @@
 """The science of Liquidstream: wirings, liquid cells, and a learner that never stops; no I/O, no clock."""
+
+from __future__ import annotations
+
+from liquid_core.cells import Cell, CfCCell, LTCCell, MixedMemory, WiredCfCCell, build_cell
+from liquid_core.errors import (
+    LiquidError,
+    RecordError,
+    ShapeError,
+    SpecError,
+    StateFormatError,
+    WiringError,
+)
+from liquid_core.rnn import LTC, CfC, LiquidRNN
+from liquid_core.spec import ModelSpec
+from liquid_core.wiring import NCP, AutoNCP, BuiltWiring, FullyConnected, Random, Wiring
+
+__all__ = [
+    "LTC",
+    "NCP",
+    "AutoNCP",
+    "BuiltWiring",
+    "Cell",
+    "CfC",
+    "CfCCell",
+    "FullyConnected",
+    "LTCCell",
+    "LiquidError",
+    "LiquidRNN",
+    "MixedMemory",
+    "ModelSpec",
+    "Random",
+    "RecordError",
+    "ShapeError",
+    "SpecError",
+    "StateFormatError",
+    "WiredCfCCell",
+    "Wiring",
+    "WiringError",
+    "build_cell",
+]

@@ -137,7 +137,7 @@ def elapsed_column(elapsed_time: Tensor | float, inputs: Tensor) -> Tensor:
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``(batch, out)`` from inputs ``(batch, in)`` and weights ``(out, in)`` or ``(batch, out, in)``, likewise a bias."""
+    """``(batch, out)`` from inputs ``(batch, in)``, weights ``(out, in)`` or ``(batch, out, in)``; likewise a bias."""
     if weight.dim() == 2:
         product = F.linear(inputs, weight)
     else:

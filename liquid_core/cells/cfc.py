@@ -151,22 +151,21 @@ class CfCCell(Cell):
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         self._check_loaded_masks(state_dict, prefix, rest[-1])
+        _renumber_backbone(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}, mode={self.mode!r}"
 
 
-def renumber_backbone(state_dict: dict[str, Any]) -> None:
+def _renumber_backbone(state_dict: dict[str, Any], prefix: str) -> None:
     """Give backbone layers, in place, the numbers that they have without dropout: ncps counts dropout layers too."""
-    found: dict[str, set[int]] = {}
-    for key in state_dict:
-        if match := re.fullmatch(r"(.*\bbackbone)\.(\d+)\.(weight|bias)", key):
-            found.setdefault(match[1], set()).add(int(match[2]))
-    for stem, numbers in found.items():
-        for place, number in enumerate(sorted(numbers)):
-            for part in ("weight", "bias"):
-                state_dict[f"{stem}.{2 * place}.{part}"] = state_dict.pop(f"{stem}.{number}.{part}")
+    pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight")
+    numbers = sorted(int(match[1]) for key in state_dict if (match := pattern.fullmatch(key)))
+    for place, number in enumerate(numbers):
+        for part in ("weight", "bias"):
+            value = state_dict.pop(f"{prefix}backbone.{number}.{part}")
+            state_dict[f"{prefix}backbone.{2 * place}.{part}"] = value
 
 
-__all__ = ["CfCCell", "Mode", "renumber_backbone"]
+__all__ = ["CfCCell", "Mode"]
