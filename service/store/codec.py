@@ -1,0 +1,154 @@
+"""Log entries and snapshots as bytes: little-endian, versioned, with a checksum.
+
+An entry is a header of 40 bytes and the values::
+
+    version u8 · kind u8 · flags u16 · epoch u32 · position u64 · seq u64 · t f64
+    features u16 · targets u16 · crc32 u32 · x f64 × features · y f64 × targets
+
+The append script reads the position, so its place in the header must not move. The checksum covers all other bytes.
+
+A snapshot is ``magic 4 bytes · position u64 · length u64 · crc32 u32`` and the blob.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from liquid_core.engine.records import Label, Record, Sample
+from service.store.errors import StoreCorrupt
+
+VERSION = 1
+_SAMPLE, _LABEL = 1, 2
+_HAS_Y = 1
+
+_HEADER = struct.Struct("<BBHIQQdHH")
+_CRC = struct.Struct("<I")
+_ENTRY_START = _HEADER.size + _CRC.size
+_POSITION = struct.Struct("<Q")
+#: Bytes before the position; the scripts count from one and so say 9.
+_POSITION_AT = 8
+
+_MAGIC = b"LSN1"
+_SNAPSHOT = struct.Struct("<4sQQ")
+_BLOB_START = _SNAPSHOT.size + _CRC.size
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """A record in a stream's log."""
+
+    #: Number of the record in its stream, samples and labels together, from 1.
+    position: int
+    #: Epoch of the owner that wrote it.
+    token_epoch: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stream's state after its first `position` records."""
+
+    stream_id: str
+    position: int
+    blob: bytes
+
+
+def encode_entry(record: Record, position: int, epoch: int) -> bytes:
+    """Bytes of a log entry; the same arguments always give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        A number does not fit: `position` and `seq` are 64 bits, values are at most 65535.
+    """
+    x: tuple[float, ...] = ()
+    if isinstance(record, Sample):
+        kind, t, x = _SAMPLE, record.t, record.x
+    else:
+        kind, t = _LABEL, 0.0
+    y = () if record.y is None else record.y
+    flags = 0 if record.y is None else _HAS_Y
+    try:
+        header = _HEADER.pack(VERSION, kind, flags, epoch, position, record.seq, t, len(x), len(y))
+    except struct.error as error:
+        raise ValueError(f"this record does not fit into a log entry: {error}") from None
+    body = struct.pack(f"<{len(x) + len(y)}d", *x, *y)
+    return b"".join((header, _CRC.pack(zlib.crc32(body, zlib.crc32(header))), body))
+
+
+def decode_entry(data: bytes) -> LogEntry:
+    """The entry that `data` was made from.
+
+    Raises
+    ------
+    StoreCorrupt
+        The bytes are cut, changed, or of a version or kind that this release does not know.
+    """
+    if len(data) < _ENTRY_START:
+        raise StoreCorrupt(f"a log entry of {len(data)} bytes is cut short; restore the store from its backup")
+    version, kind, flags, epoch, position, seq, t, num_x, num_y = _HEADER.unpack_from(data)
+    (crc,) = _CRC.unpack_from(data, _HEADER.size)
+    if zlib.crc32(data[_ENTRY_START:], zlib.crc32(data[: _HEADER.size])) != crc:
+        raise StoreCorrupt("a log entry fails its checksum; restore the store from its backup")
+    if version != VERSION:
+        raise StoreCorrupt(f"a log entry has version {version}, this release reads {VERSION}; use a newer release")
+    if len(data) != _ENTRY_START + 8 * (num_x + num_y):
+        raise StoreCorrupt("a log entry has another length than its header says; restore the store from its backup")
+    values = struct.unpack_from(f"<{num_x + num_y}d", data, _ENTRY_START)
+    x, y = values[:num_x], values[num_x:]
+    record: Record
+    if kind == _SAMPLE:
+        record = Sample(seq=seq, t=t, x=x, y=y if flags & _HAS_Y else None)
+    elif kind == _LABEL:
+        record = Label(seq=seq, y=y)
+    else:
+        raise StoreCorrupt(f"a log entry is of kind {kind}, which this release does not know; use a newer release")
+    return LogEntry(position=position, token_epoch=epoch, record=record)
+
+
+def entry_position(data: bytes) -> int:
+    """Position of an entry without reading the rest; its checksum is not looked at."""
+    if len(data) < _ENTRY_START:
+        raise StoreCorrupt(f"a log entry of {len(data)} bytes is cut short; restore the store from its backup")
+    return int(_POSITION.unpack_from(data, _POSITION_AT)[0])
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """Bytes of a snapshot, with its position and a checksum."""
+    header = _SNAPSHOT.pack(_MAGIC, snapshot.position, len(snapshot.blob))
+    crc = zlib.crc32(snapshot.blob, zlib.crc32(header))
+    return b"".join((header, _CRC.pack(crc), snapshot.blob))
+
+
+def decode_snapshot(stream_id: str, data: bytes) -> Snapshot:
+    """The snapshot that `data` was made from.
+
+    Raises
+    ------
+    StoreCorrupt
+        The bytes are cut or changed, or are no snapshot.
+    """
+    if len(data) < _BLOB_START:
+        raise StoreCorrupt(f"a snapshot of {len(data)} bytes is cut short")
+    magic, position, length = _SNAPSHOT.unpack_from(data)
+    (crc,) = _CRC.unpack_from(data, _SNAPSHOT.size)
+    blob = data[_BLOB_START:]
+    if magic != _MAGIC:
+        raise StoreCorrupt("these bytes are no snapshot, or one of a newer release")
+    if len(blob) != length or zlib.crc32(blob, zlib.crc32(data[: _SNAPSHOT.size])) != crc:
+        raise StoreCorrupt("a snapshot fails its checksum")
+    return Snapshot(stream_id=stream_id, position=position, blob=blob)
+
+
+__all__ = [
+    "VERSION",
+    "LogEntry",
+    "Snapshot",
+    "decode_entry",
+    "decode_snapshot",
+    "encode_entry",
+    "encode_snapshot",
+    "entry_position",
+]

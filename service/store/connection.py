@@ -1,0 +1,167 @@
+"""The connection to the server: no silent retries, every wait bounded, every failure one of our own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from service.store.errors import StoreError, StoreFull, StoreRefused, StoreUnavailable
+from service.store.scripts import Script
+
+#: One reply to one command, or one list of replies to a pipeline: whatever the server sends.
+Reply = Any
+
+_REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
+_NOT_CARRIED_OUT = (BusyLoadingError, ClusterDownError, ReadOnlyError)
+_UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, RedisClusterException, OSError)
+_BUSY = ("BUSY", "TRYAGAIN", "MASTERDOWN")
+
+
+class Connection:
+    """Commands, pipelines and scripts to one server or one Redis Cluster.
+
+    Parameters
+    ----------
+    client
+        From `open_connection`.
+    is_cluster
+        Whether a script may touch one hash slot only.
+    """
+
+    def __init__(self, client: Redis | RedisCluster, *, is_cluster: bool) -> None:
+        self._client = client
+        self.is_cluster = is_cluster
+
+    async def read(self, *command: str | bytes | int) -> Reply:
+        """Carry out one command that changes nothing."""
+        with store_errors(writes=False):
+            return await self._client.execute_command(*command)
+
+    async def write(self, *command: str | bytes | int) -> Reply:
+        """Carry out one command that changes something."""
+        with store_errors(writes=True):
+            return await self._client.execute_command(*command)
+
+    async def read_many(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Reply]:
+        """Carry out many commands that change nothing, in one round trip a server."""
+        if not commands:
+            return []
+        with store_errors(writes=False):
+            pipeline = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            replies: list[Reply] = await pipeline.execute()
+            return replies
+
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Reply:
+        """Run a script that writes; a server that has forgotten it is sent its text again."""
+        with store_errors(writes=True):
+            try:
+                return await self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
+            except NoScriptError:
+                return await self._client.execute_command("EVAL", script.text, len(keys), *keys, *args)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+async def open_connection(url: str, *, timeout_s: float) -> Connection:
+    """Connect, and find out whether the server is a cluster's.
+
+    Parameters
+    ----------
+    url
+        ``unix:///path``, ``redis://host:port/db`` or ``rediss://`` for TLS; user and password as usual in URLs.
+    timeout_s
+        Longest wait for a connection, and for the answer to a command.
+
+    Raises
+    ------
+    StoreUnavailable, StoreRefused
+        Nobody answers there, or does not let us in.
+    """
+    # redis-py's own retries would send a write again whose answer got lost. Our writes could bear it, but the caller
+    # decides how long it waits, and it must know what it does not know.
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "protocol": 2,
+    }
+    try:
+        client = Redis.from_url(url, **options)
+    except ValueError as error:
+        raise StoreRefused(
+            f"this store URL cannot be read ({error}); write unix:///path, redis://host:port/db or rediss://…"
+        ) from None
+    try:
+        with store_errors(writes=False):
+            cluster: Reply = await client.info("cluster")
+            if not int(cluster.get("cluster_enabled", 0)):
+                return Connection(client, is_cluster=False)
+            await client.aclose()
+            nodes = RedisCluster.from_url(url, **options)
+            await nodes.initialize()
+            return Connection(nodes, is_cluster=True)
+    except StoreError:
+        await client.aclose()
+        raise
+
+
+@contextmanager
+def store_errors(*, writes: bool) -> Iterator[None]:
+    """Turn what redis-py raises into what `service.store.errors` declares."""
+    try:
+        yield
+    except (RedisError, RedisClusterException, OSError) as error:
+        raise _translated(error, writes=writes) from error
+
+
+def _translated(error: Exception, *, writes: bool) -> StoreError:
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    code = str(getattr(error, "status_code", None) or "") or str(error).partition(" ")[0]
+    if isinstance(error, _REFUSED):
+        return StoreRefused(f"the store does not let us in ({text}); check user, password and rights in its URL")
+    if isinstance(error, OutOfMemoryError) or code == "OOM":
+        return StoreFull("the store's memory is full; raise its `maxmemory` or delete streams, then send again")
+    if code == "MISCONF":
+        return StoreFull("the store cannot write to its disk and refuses writes; make room there, then send again")
+    if isinstance(error, _NOT_CARRIED_OUT) or code in _BUSY:
+        return StoreUnavailable(f"the store takes no writes at the moment ({text}); try again", outcome_unknown=False)
+    if isinstance(error, _UNAVAILABLE):
+        return StoreUnavailable(
+            f"the store does not answer ({text}); check that it runs and can be reached",
+            outcome_unknown=writes and not _failed_to_connect(error),
+        )
+    if isinstance(error, ResponseError):
+        return StoreError(f"the store refused a command ({text}); is something else writing to this namespace?")
+    return StoreError(f"the conversation with the store broke down ({text}); see the log of its server")
+
+
+def _failed_to_connect(error: Exception) -> bool:
+    """Whether the command cannot have been sent. redis-py tells only in the message."""
+    return "connecting to" in str(error)
+
+
+__all__ = ["Connection", "open_connection", "store_errors"]

@@ -1,0 +1,19 @@
+-- Begins every script that writes: go on only if the caller owns every shard that it names.
+-- KEYS[1..n] owner keys of the shards; ARGV[1] = n, ARGV[2..n+1] the caller's tokens for them.
+local shards = tonumber(ARGV[1])
+for i = 1, shards do
+  if redis.call('GET', KEYS[i]) ~= ARGV[i + 1] then
+    return {'fenced', i}
+  end
+end
+local next_key, next_arg = shards + 1, shards + 2
+
+-- Position of the last record of a stream. An entry carries it from its 9th byte on (see codec.py).
+local function tail_position(log, snapshots)
+  local tail = redis.call('LINDEX', log, -1)
+  if tail then
+    return (struct.unpack('<I8', tail, 9))
+  end
+  return tonumber(redis.call('HGET', snapshots, 'position') or 0)
+end
+

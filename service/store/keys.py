@@ -1,0 +1,65 @@
+"""Where things are in the store.
+
+=================================  ======  =============================================================
+``liquid:layout``                  hash    `version` of this layout and `num_shards`, set by the first start
+``liquid:{s007}:epoch``            int     how often the shard was acquired
+``liquid:{s007}:owner``            string  token of its owner, ``epoch:uuid``
+``liquid:{s007}:ids``              zset    ids of its streams, all with score 0 and so in the order of their bytes
+``liquid:{s007}:meta:<id>``        string  what the service keeps of a stream beside log and snapshots
+``liquid:{s007}:log:<id>``         list    entries since the older snapshot, at least one once there was one
+``liquid:{s007}:snap:<id>``        hash    snapshots `a` and `b`; `newest` of them; its `position`; the `older`'s
+=================================  ======  =============================================================
+
+The braces are a hash tag: all keys of a shard are in one slot of a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+LAYOUT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of the keys of one namespace."""
+
+    namespace: str
+    num_shards: int
+
+    def shard_of(self, stream_id: str) -> int:
+        """The shard of a stream; never changes, because `num_shards` is fixed by the store's first start."""
+        return zlib.crc32(stream_id.encode()) % self.num_shards
+
+    def epoch(self, shard: int) -> str:
+        return f"{self._tag(shard)}epoch"
+
+    def owner(self, shard: int) -> str:
+        return f"{self._tag(shard)}owner"
+
+    def ids(self, shard: int) -> str:
+        return f"{self._tag(shard)}ids"
+
+    def meta(self, stream_id: str) -> str:
+        return f"{self._tag(self.shard_of(stream_id))}meta:{stream_id}"
+
+    def log(self, stream_id: str) -> str:
+        return f"{self._tag(self.shard_of(stream_id))}log:{stream_id}"
+
+    def snapshots(self, stream_id: str) -> str:
+        return f"{self._tag(self.shard_of(stream_id))}snap:{stream_id}"
+
+    def of_stream(self, stream_id: str) -> tuple[str, str, str]:
+        """Meta, log and snapshots: the keys of a stream in the order in which the scripts take them."""
+        return self.meta(stream_id), self.log(stream_id), self.snapshots(stream_id)
+
+    def _tag(self, shard: int) -> str:
+        return f"{self.namespace}:{{s{shard:03d}}}:"
+
+
+def layout_key(namespace: str) -> str:
+    return f"{namespace}:layout"
+
+
+__all__ = ["LAYOUT_VERSION", "Keys", "layout_key"]
