@@ -17,6 +17,7 @@ from liquid_core.cells.cfc import Mode
 from liquid_core.cells.initial import linear_layer
 from liquid_core.cells.ltc import Mapping
 from liquid_core.errors import ShapeError, SpecError
+from liquid_core.scripting import ScriptableRNN
 from liquid_core.wiring import BuiltWiring, FullyConnected, Wiring
 
 #: A hidden state; a pair (h, c) of them where the memory is mixed.
@@ -138,6 +139,10 @@ class LiquidRNN(nn.Module):
         if hx.shape != wanted:
             raise ShapeError(f"`hx` must be {wanted}: got {tuple(hx.shape)}.")
         return hx.unsqueeze(0) if alone else hx
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles in place of this module."""
+        return ScriptableRNN(self.rnn_cell, self.fc, self.return_sequences, self.batch_first)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         # ncps keeps a mixed memory beside the cell; here it stands around it.

@@ -93,8 +93,7 @@ class NCP(Wiring):
 
         fan_out(rng, adjacency, inter, command, self.inter_fanout)
         fan_in = np.clip(int(len(inter) * self.inter_fanout / len(command)), 1, len(command))
-        # With more command than inter neurons the cap may exceed what there is to draw from.
-        fan_in_to_deaf(rng, adjacency, inter, command, min(fan_in, len(inter)))
+        fan_in_to_deaf(rng, adjacency, inter, command, fan_in)
 
         for _ in range(self.recurrent_command_synapses):
             source, destination = rng.choice(command), rng.choice(command)
