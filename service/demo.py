@@ -7,6 +7,7 @@ sends its next sample only after the last one's answer.
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -46,15 +47,23 @@ class Feed:
         return self.sent / elapsed if elapsed > 0 else 0.0
 
 
-def run_demo(console: Console, *, limit: int | None = None, keep: bool = False) -> list[Run]:
-    """Run the demo from start to end; with `keep` the server then stays until it is interrupted."""
+def run_demo(console: Console, *, seconds: float = 75.0, limit: int | None = None, keep: bool = False) -> list[Run]:
+    """Run the demo from start to end; with `keep` the server then stays until it is interrupted.
+
+    Parameters
+    ----------
+    seconds
+        Feeding stops after so long, wherever it is; 0: not before the data ends.
+    limit
+        At most so many samples of each stream.
+    """
     streams = demo_streams(limit)
     with tempfile.TemporaryDirectory(prefix="liquidstream-") as directory:
         console.print("[bold]starting the server[/] on an embedded store in a temporary directory ...")
         with ChildServer(Path(directory)) as server:
             console.print(f"  it runs at {server.url}; its dashboard is the page at {server.url}/")
-            _introduce(console, streams, limit)
-            feeds, elapsed = asyncio.run(feed_all(server.url, streams, console))
+            _introduce(console, streams, seconds, limit)
+            feeds, elapsed = asyncio.run(feed_all(server.url, streams, console, seconds or math.inf))
             runs = [feed.run for feed in feeds]
             samples = sum(feed.sent for feed in feeds)
             console.print()
@@ -66,13 +75,23 @@ def run_demo(console: Console, *, limit: int | None = None, keep: bool = False) 
                 "  ÷ persistence: on the last quarter, beside 'nothing changes'; below 1 the stream is worth having",
                 style="dim",
             )
+            if any(feed.sent < len(feed.stream.samples) for feed in feeds):
+                console.print(
+                    f"  stopped after {seconds:.0f} s, before the data's end; `liquidstream demo --seconds 0` sends all",
+                    style="yellow",
+                )
             if keep:
                 _keep(console, server)
     return runs
 
 
-async def feed_all(url: str, streams: Sequence[DemoStream], console: Console) -> tuple[list[Feed], float]:
-    """Create the streams and send all of them at once; returns their scores and how long it took, in seconds."""
+async def feed_all(
+    url: str, streams: Sequence[DemoStream], console: Console, seconds: float
+) -> tuple[list[Feed], float]:
+    """Create the streams and send all of them at once for at most `seconds`.
+
+    Returns their scores, and how long it took in seconds.
+    """
     async with AsyncClient(url) as client:
         feeds = []
         for stream in streams:
@@ -85,7 +104,7 @@ async def feed_all(url: str, streams: Sequence[DemoStream], console: Console) ->
             try:
                 async with asyncio.TaskGroup() as group:
                     for feed in feeds:
-                        group.create_task(_feed(feed, session, client))
+                        group.create_task(_feed(feed, session, client, began + seconds))
             except ExceptionGroup as errors:
                 raise errors.exceptions[0] from errors
             finally:
@@ -94,13 +113,15 @@ async def feed_all(url: str, streams: Sequence[DemoStream], console: Console) ->
         return feeds, time.monotonic() - began
 
 
-async def _feed(feed: Feed, session: AsyncSession, client: AsyncClient) -> None:
-    """Send one stream, sample by sample, its late labels by POST."""
+async def _feed(feed: Feed, session: AsyncSession, client: AsyncClient, deadline: float) -> None:
+    """Send one stream, sample by sample, its late labels by POST, until `deadline` of the monotonic clock."""
     stream, scorer = feed.stream, feed.run.scorer
     forecast, late = stream.spec["task"] == "forecast", stream.label_delay
     feed.started = time.monotonic()
     seqs: list[int] = []
     for place, sample in enumerate(stream.samples):
+        if time.monotonic() > deadline:
+            break
         if forecast:
             scorer.observed(len(seqs) + 1, sample.x)
         scorer.sent(len(seqs) + 1)
@@ -169,7 +190,7 @@ def _screen(feeds: Sequence[Feed], began: float) -> RenderableType:
     return table
 
 
-def _introduce(console: Console, streams: Sequence[DemoStream], limit: int | None) -> None:
+def _introduce(console: Console, streams: Sequence[DemoStream], seconds: float, limit: int | None) -> None:
     console.print(f"[bold]feeding {len(streams)} streams[/] at once over one WebSocket:")
     for stream in streams:
         times = [sample.t for sample in stream.samples]
@@ -179,6 +200,8 @@ def _introduce(console: Console, streams: Sequence[DemoStream], limit: int | Non
         notes += [f"{holes} gaps in time"] if holes else []
         notes += [f"labels {stream.label_delay} samples late"] if stream.label_delay else []
         console.print(f"  {stream.name}: {', '.join(notes)}")
+    if seconds:
+        console.print(f"  for {seconds:.0f} s at most", style="dim")
     if limit is not None:
         console.print(f"  only the first {limit:,} samples of each, as asked", style="yellow")
 

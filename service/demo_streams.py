@@ -64,18 +64,25 @@ def demo_streams(limit: int | None = None) -> list[DemoStream]:
         raise UserError("the demo replays data sets of the package river: pip install 'liquidstream[demo]'") from None
 
     water = [DemoSample(x["Time"].timestamp(), [y]) for x, y in datasets.WaterFlow()][:limit]
-    forecast = {"task": "forecast", "features": ["flow"], "horizon": [1, 24]}
-    streams = [
-        DemoStream("water-cfc", {**forecast, "cell": "cfc"}, water, about="water flow, l/s"),
-        DemoStream("water-ltc", {**forecast, "cell": "ltc"}, water, about="water flow, l/s"),
-        DemoStream("water-ncp", {**forecast, "cell": "wired_cfc", "wiring": _NCP}, water, about="water flow, l/s"),
-    ]
+    learner = {"window": 8}
+    forecast: dict[str, Any] = {"task": "forecast", "features": ["flow"], "horizon": [1, 12], "learner": learner}
+    cells: dict[str, dict[str, Any]] = {
+        "water-cfc": {"cell": "cfc"},
+        "water-ltc": {"cell": {"kind": "ltc", "ode_unfolds": 3}},
+        "water-ncp": {"cell": "wired_cfc", "wiring": _NCP},
+    }
+    streams = [DemoStream(name, {**forecast, **cell}, water, about="water flow, l/s") for name, cell in cells.items()]
     pollsters = ["gallup", "ipsos", "morning_consult", "rasmussen", "you_gov"]
     approval = [
         DemoSample(x["ordinal_date"] * 86_400.0, [x[name] for name in pollsters], y)
         for x, y in datasets.TrumpApproval()
     ][:limit]
-    regression = {"task": "regression", "features": pollsters, "targets": ["approval"]}
+    regression = {
+        "task": "regression",
+        "features": pollsters,
+        "targets": ["approval"],
+        "learner": {**learner, "learning_rate": 0.01},
+    }
     streams.append(DemoStream("approval", regression, approval, about="approval, percent"))
 
     sites: list[DemoSample] = []
@@ -83,7 +90,12 @@ def demo_streams(limit: int | None = None) -> list[DemoStream]:
     for number, (x, y) in enumerate(datasets.Phishing()):
         names = names or list(x)
         sites.append(DemoSample(float(number), [float(x[name]) for name in names], "phishing" if y else "honest"))
-    classification = {"task": "classification", "features": names, "classes": ["honest", "phishing"]}
+    classification = {
+        "task": "classification",
+        "features": names,
+        "classes": ["honest", "phishing"],
+        "learner": learner,
+    }
     streams.append(DemoStream("phishing", classification, sites[:limit], label_delay=20, about="fraction wrong"))
     return streams
 
