@@ -4,6 +4,7 @@
 """
 
 from service.store.codec import LogEntry, Snapshot, decode_entry, encode_entry
+from service.store.embedded import EmbeddedStore
 from service.store.errors import (
     BadCursor,
     Fenced,
@@ -21,6 +22,7 @@ __all__ = [
     "AppendOutcome",
     "BadCursor",
     "Durability",
+    "EmbeddedStore",
     "Fenced",
     "FencingToken",
     "LogEntry",
