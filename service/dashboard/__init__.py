@@ -17,7 +17,9 @@ STATIC = Path(__file__).with_name("static")
 
 #: The page may load and call what its own server gives, and nothing else; nobody may frame it.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'",
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
+    ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     # A browser asks each time whether its copy still holds, so that page and server are of one version.

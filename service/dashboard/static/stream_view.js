@@ -13,13 +13,14 @@ const INFO_MS = 2000;
 const LENGTHS = [60, 120, 240, 480];
 
 function Choice({ label, value, options, onChange }) {
+  const id = `choice-${label}`;
   return html`
-    <label class="choice">
-      <span>${label}</span>
-      <select value=${value} onChange=${(event) => onChange(event.target.value)}>
+    <div class="choice">
+      <label for=${id}>${label}</label>
+      <select id=${id} value=${value} onChange=${(event) => onChange(event.target.value)}>
         ${options.map((option) => html`<option key=${option.value} value=${option.value}>${option.label}</option>`)}
       </select>
-    </label>
+    </div>
   `;
 }
 

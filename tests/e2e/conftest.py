@@ -1,0 +1,40 @@
+"""A real browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+
+def installed() -> str | None:
+    """Path of a Chromium of this machine; `None` lets Playwright take its own, if it was downloaded."""
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    return next(found, str(MAC) if MAC.exists() else None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=installed(), args=FLAGS)
+        except Error as error:
+            pytest.fail(
+                f"no Chromium could be started; `apt-get install chromium` or `playwright install chromium`.\n{error}"
+            )
+        yield started
+        started.close()
