@@ -77,7 +77,7 @@ def run_demo(console: Console, *, seconds: float = 75.0, limit: int | None = Non
             )
             if any(feed.sent < len(feed.stream.samples) for feed in feeds):
                 console.print(
-                    f"  stopped after {seconds:.0f} s, before the data's end; `liquidstream demo --seconds 0` sends all",
+                    f"  stopped after {seconds:.0f} s, before the data's end; `demo --seconds 0` sends it all",
                     style="yellow",
                 )
             if keep:
