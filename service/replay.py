@@ -239,7 +239,7 @@ def describe_plan(plan: CsvPlan, census: Census, console: Console) -> None:
     if census.out_of_order:
         lines = ", ".join(str(line) for line in census.out_of_order[:5])
         more = ", ..." if len(census.out_of_order) > 5 else ""
-        count = f"{len(census.out_of_order):,} rows with a repeated or late time are skipped"
+        count = f"rows skipped for a repeated or late time: {len(census.out_of_order):,}"
         console.print(f"  [yellow]{count}[/] (lines {lines}{more})")
 
 
