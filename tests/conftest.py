@@ -1,13 +1,16 @@
-"""What several parts of the suite share: a real server whose streams never run dry."""
+"""What several parts of the suite share: a real store, and a real server whose streams never run dry."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import random
 import tempfile
 import threading
-from collections.abc import Iterator
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 from websockets.sync.client import connect
 
 from service.child_server import ChildServer
+from service.store import EmbeddedStore, StreamStore
 
 #: Sensitive, so that a jump of the values sets it off within a few samples.
 DRIFT = {"min_samples": 30, "threshold": 4.0}
@@ -123,3 +127,41 @@ def fed_service() -> Iterator[str]:
         finally:
             feeder.stop()
         assert feeder.failure is None, feeder.failure
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[str]:
+    """An embedded store for tests that each have their own event loop: it has one too, in a thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    embedded = EmbeddedStore(folder)
+    try:
+        yield asyncio.run_coroutine_threadsafe(embedded.start(), loop).result(60)
+    finally:
+        asyncio.run_coroutine_threadsafe(embedded.stop(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def store_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server that this test process has for itself."""
+    with running_server(tmp_path_factory.mktemp("store")) as url:
+        yield url
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test uses."""
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+async def store(store_url: str, namespace: str) -> AsyncIterator[StreamStore]:
+    """An empty store of eight shards, all acquired."""
+    store = await StreamStore.connect(store_url, namespace=namespace, num_shards=8)
+    await store.acquire(range(store.num_shards))
+    yield store
+    await store.close()

@@ -51,7 +51,7 @@ class EmbeddedStore:
         self._max_memory_bytes = max_memory_bytes
         self._use_pipe = use_pipe
         self._restarts = 0
-        self._socket = Path()
+        self._socket = self._directory.path / "store.sock"
         self._server: ServerProcess | None = None
         self._watch: asyncio.Task[None] | None = None
 
