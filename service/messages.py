@@ -6,7 +6,7 @@ strings, no booleans), NaN and infinities are not JSON, unknown fields are refus
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -25,6 +25,9 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
 LabelValue = float | str | list[float]
 
+#: Number of a sample in its stream; integers beyond are not the same in every JSON reader.
+Seq = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+
 
 class SampleIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sample. The answer is made from what was known before its own label."""
@@ -34,7 +37,7 @@ class SampleIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     #: One value a feature, in the spec's order; `null` where it is missing.
     x: list[float | None]
     #: Number of the sample in its stream, from 1: makes a retry safe. Without it the server counts.
-    seq: int | None = None
+    seq: Seq | None = None
     #: Regression: one number, or one a target. Classification: the class's name. Forecast: leave out.
     y: LabelValue | None = None
 
@@ -48,7 +51,7 @@ class SamplesIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class LabelIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The label of an earlier sample, joined by `seq`."""
 
-    seq: int
+    seq: Seq
     y: LabelValue
 
 
@@ -227,6 +230,14 @@ class Readiness(_Answer, frozen=True, kw_only=True):
     reasons: list[str]
 
 
+class Version(_Answer, frozen=True, kw_only=True):
+    """What a server is made of."""
+
+    version: str
+    python: str
+    torch: str
+
+
 __all__ = [
     "DriftSummary",
     "ErrorSummary",
@@ -245,7 +256,9 @@ __all__ = [
     "SampleResult",
     "SampleResults",
     "SamplesIn",
+    "Seq",
     "StreamHistory",
     "StreamInfo",
     "StreamPage",
+    "Version",
 ]
