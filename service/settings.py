@@ -65,6 +65,8 @@ class Settings(BaseModel):
     insecure: bool = False
     #: Names by which callers know this server besides loopback's; only asked for where no key is set.
     allowed_hosts: tuple[str, ...] = ()
+    #: Let a scraper read /metrics without a key. It shows numbers of the whole server, no stream's name or values.
+    public_metrics: bool = False
 
     # --- the store ---
     #: Where the embedded store keeps its data; not used with `redis_url`.
@@ -86,6 +88,8 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     #: Samples or labels in one request.
     max_items: int = Field(default=1024, ge=1, le=65_536)
+    #: WebSockets open at a time.
+    max_connections: int = Field(default=1024, ge=1, le=65_536)
 
     # --- the log ---
     log_level: Literal["debug", "info", "warning", "error"] = "info"

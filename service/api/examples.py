@@ -1,0 +1,65 @@
+"""Examples of what is sent and answered, as the OpenAPI document shows them; a test sends each to the routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.problems import Problem
+
+STREAM_ID = "pump-7"
+
+SPECS: dict[str, Any] = {
+    "forecast": {"task": "forecast", "features": ["flow", "pressure"], "horizon": [1, 24]},
+    "regression": {"task": "regression", "features": ["load", "speed"], "targets": ["temperature"], "cell": "ltc"},
+    "classification": {"task": "classification", "features": ["x", "y", "z"], "classes": ["walking", "standing"]},
+}
+
+SAMPLES: dict[str, Any] = {
+    "one": {"t": 1732406400.0, "x": [3.1, 0.82]},
+    "numbered": {"t": "2024-11-24T00:01:00Z", "x": [3.2, None], "seq": 2},
+    "many": {"samples": [{"t": 1732406520.0, "x": [3.3, 0.81]}, {"t": 1732406580.0, "x": [3.2, 0.80]}]},
+}
+LABELS: dict[str, Any] = {
+    "one": {"seq": 1, "y": 71.5},
+    "class": {"seq": 1, "y": "walking"},
+    "many": {"labels": [{"seq": 1, "y": [71.5]}, {"seq": 2, "y": [71.9]}]},
+}
+PEEKS: dict[str, Any] = {"next": {}, "at": {"t": 1732410000.0, "x": [3.1, 0.82]}}
+
+PREDICTIONS = [
+    {"horizon": 1, "y": [3.2, 0.81], "lower": [3.0, 0.79], "upper": [3.4, 0.83]},
+    {"horizon": 24, "y": [2.9, 0.85], "lower": [2.1, 0.7], "upper": [3.7, 1.0]},
+]
+SAMPLE_RESULT = {
+    "seq": 1,
+    "predictions": PREDICTIONS,
+    "anomaly": 0.03,
+    "drift": None,
+    "duplicate": False,
+    "durability": "fsync",
+}
+LABEL_RESULT = {"seq": 1, "anomaly": 0.03, "drift": None, "duplicate": False, "durability": "fsync"}
+PREDICT_RESULT = {"last_seq": 1, "predictions": PREDICTIONS}
+
+
+def problem(code: str) -> dict[str, Any]:
+    """How a problem with this code looks."""
+    request_id = "8f14e45fceea167a"
+    retry_after_s = 0.5 if code in ("rate_limited", "overloaded", "store_unavailable", "draining", "fenced") else None
+    extensions = {"expected_seq": 8} if code == "seq_gap" else {}
+    made = Problem(code, "What was wrong here, and what to do.", retry_after_s=retry_after_s, **extensions).as_dict()
+    return made | {"instance": f"urn:liquidstream:request:{request_id}", "request_id": request_id}
+
+
+__all__ = [
+    "LABELS",
+    "LABEL_RESULT",
+    "PEEKS",
+    "PREDICTIONS",
+    "PREDICT_RESULT",
+    "SAMPLES",
+    "SAMPLE_RESULT",
+    "SPECS",
+    "STREAM_ID",
+    "problem",
+]

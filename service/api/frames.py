@@ -1,0 +1,91 @@
+"""Messages of the WebSocket: what a client sends, told apart by ``type``, and what it gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from service.api import decoding
+from service.messages import LabelIn, LabelResult, SampleIn, SampleResult
+
+SUBPROTOCOL = "liquid.v1.json"
+MAX_RESUME = 1024
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="hello", tag_field="type"):
+    """Opens a session, if the client wants to know where its streams stand."""
+
+    resume: list[str] = []
+
+
+class SampleFrame(SampleIn, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="sample", tag_field="type"):
+    """A sample of one of the streams."""
+
+    stream: str
+
+
+class LabelFrame(LabelIn, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="label", tag_field="type"):
+    """The label of an earlier sample."""
+
+    stream: str
+
+
+Frame = Hello | SampleFrame | LabelFrame
+_decode: Callable[[bytes], Frame] = msgspec.json.Decoder(Frame).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def read(text: bytes) -> Frame:
+    """A client's message, or `Problem`."""
+    return decoding.decode(_decode, text)
+
+
+def address(text: bytes) -> tuple[str | None, int | None]:
+    """Stream and `seq` of a message that was refused, as far as they can be made out.
+
+    Raises
+    ------
+    ValueError
+        It is not even nearly JSON.
+    """
+    try:
+        message = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    members = message if isinstance(message, dict) else {}
+    stream, seq = members.get("stream"), members.get("seq")
+    return (
+        stream if isinstance(stream, str) and len(stream) <= 128 else None,
+        seq if isinstance(seq, int) and not isinstance(seq, bool) and 0 < seq < 2**53 else None,
+    )
+
+
+def result(stream: str, answer: SampleResult | LabelResult) -> dict[str, Any]:
+    kind = "sample" if isinstance(answer, SampleResult) else "label"
+    return {"type": "result", "for": kind, "stream": stream, **msgspec.structs.asdict(answer)}
+
+
+def nack(stream: str | None, seq: int | None, problem: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "nack", "stream": stream, "seq": seq, "problem": problem}
+
+
+def text_of(message: dict[str, Any]) -> str:
+    return _encode(message).decode()
+
+
+__all__ = [
+    "MAX_RESUME",
+    "SUBPROTOCOL",
+    "Frame",
+    "Hello",
+    "LabelFrame",
+    "SampleFrame",
+    "address",
+    "nack",
+    "read",
+    "result",
+    "text_of",
+]

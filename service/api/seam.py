@@ -1,0 +1,84 @@
+"""What the routes stand on: the shard host as they see it, and where they find it.
+
+`Host` is all that the edge knows of the rest of the service. The real one is `service.shard.host.StreamHost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from starlette.requests import HTTPConnection
+
+from liquid_core.spec import ModelSpec
+from service.messages import (
+    LabelIn,
+    LabelResult,
+    PredictIn,
+    PredictResult,
+    ProblemItem,
+    Readiness,
+    SampleIn,
+    SampleResult,
+    StreamHistory,
+    StreamInfo,
+    StreamPage,
+)
+from service.metrics import Metrics
+from service.problems import Problem
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.api.websocket import Session
+
+
+class Host(Protocol):
+    """Streams that can be created, asked and fed.
+
+    It refuses with `Problem`, or with a `ProblemItem` in place of one item of many.
+    """
+
+    async def start(self) -> None: ...
+    async def drain(self) -> None: ...
+    async def create(self, stream_id: str, spec: ModelSpec) -> tuple[StreamInfo, bool]: ...
+    async def describe(self, stream_id: str) -> StreamInfo: ...
+    async def delete(self, stream_id: str) -> None: ...
+    async def list(self, cursor: str | None, limit: int) -> StreamPage: ...
+    async def submit_samples(
+        self, stream_id: str, samples: Sequence[SampleIn]
+    ) -> Sequence[SampleResult | ProblemItem]: ...
+    async def submit_labels(self, stream_id: str, labels: Sequence[LabelIn]) -> Sequence[LabelResult | ProblemItem]: ...
+    async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult: ...
+    async def history(self, stream_id: str, limit: int) -> StreamHistory: ...
+    async def export_state(self, stream_id: str) -> bytes: ...
+    async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]: ...
+    def readiness(self) -> Readiness: ...
+
+
+@dataclass(slots=True)
+class Services:
+    """The parts of a running server; one a `FastAPI` app, at ``app.state.services``."""
+
+    settings: Settings
+    metrics: Metrics
+    #: `None` until the server has started.
+    host: Host | None = None
+    #: The server is about to stop: nothing new is taken.
+    draining: bool = False
+    sessions: set[Session] = field(default_factory=set)
+
+    def working_host(self) -> Host:
+        """The host, or `Problem` ``draining`` where the server is on its way up or down."""
+        if self.host is None or self.draining:
+            raise Problem("draining", "the server is starting or stopping; try again.", retry_after_s=1.0)
+        return self.host
+
+
+def services_of(connection: HTTPConnection) -> Services:
+    services = connection.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+__all__ = ["Host", "Services", "services_of"]

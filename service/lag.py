@@ -1,0 +1,34 @@
+"""How late the event loop is: whoever computes where they should wait shows here first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from service.metrics import Metrics
+
+INTERVAL_S = 0.25
+
+
+@asynccontextmanager
+async def measured_lag(metrics: Metrics, interval_s: float = INTERVAL_S) -> AsyncIterator[None]:
+    """Observe `event_loop_lag_seconds` as long as the context is open."""
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + interval_s
+            await asyncio.sleep(interval_s)
+            metrics.event_loop_lag_seconds.observe(max(0.0, loop.time() - due))
+
+    task = asyncio.create_task(watch(), name="event-loop-lag")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+__all__ = ["INTERVAL_S", "measured_lag"]

@@ -1,0 +1,74 @@
+"""The process: the app on uvicorn, with bounded connections and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+
+import structlog
+import uvicorn
+
+from service import logs
+from service.api.seam import Services
+from service.app import create_app
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_KEEP_ALIVE_S = 30
+
+
+def configuration(settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the app."""
+    return uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        # Streams live in this process: more workers would be as many servers that disagree.
+        workers=1,
+        lifespan="on",
+        log_config=None,
+        # Ours is in `service.api.edge`: uvicorn's would log paths as they come.
+        access_log=False,
+        server_header=False,
+        # Nothing here trusts what a proxy says about its client.
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout_s)),
+        ws_max_size=settings.max_body_bytes,
+        ws_max_queue=32,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        # Compression costs CPU and memory a connection, and messages are small.
+        ws_per_message_deflate=False,
+    )
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that lets sessions finish: it would close every WebSocket at once, whatever is in flight."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        services.draining = True
+        for server in self.servers:
+            server.close()
+        try:
+            async with asyncio.timeout(services.settings.shutdown_timeout_s):
+                await asyncio.gather(*(session.drain() for session in list(services.sessions)))
+        except TimeoutError:
+            log.warning("drain_timed_out", sessions=len(services.sessions))
+        await super().shutdown(sockets)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; exits with 3 where the start failed."""
+    logs.configure(settings)
+    server = Server(configuration(settings))
+    log.info("starting", url=f"http://{settings.host}:{settings.port}")
+    server.run()
+    if not server.started:
+        sys.exit(3)
+
+
+__all__ = ["Server", "configuration", "run"]
