@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,10 +26,15 @@ class ChildServer:
     ----------
     directory
         Where the store's data and the server's log go.
+    variables
+        Further variables for its environment. Those of this process that begin with LIQUID_ are kept from it: they
+        may name a store that is not to be written to.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, variables: Mapping[str, str] | None = None) -> None:
         self.directory = directory
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("LIQUID_")}
+        self.environment |= variables or {}
         self.log = directory / "server.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -43,8 +50,10 @@ class ChildServer:
         """
         command = [sys.executable, "-m", "service.cli", "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--data-dir", str(self.directory / "data")]
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=self.environment
+            )
         deadline = time.monotonic() + _START_S
         with Client(self.url, timeout_s=5.0) as client:
             while time.monotonic() < deadline:
@@ -61,6 +70,12 @@ class ChildServer:
     def wait(self) -> None:
         """Wait until it ends."""
         if self._process is not None:
+            self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would; `start` may follow."""
+        if self._process is not None:
+            self._process.kill()
             self._process.wait()
 
     def stop(self) -> None:

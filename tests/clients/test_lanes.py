@@ -135,3 +135,16 @@ def test_an_answer_to_nothing_is_an_error():
     lanes.open("pump", 0)
     with pytest.raises(ProtocolError, match="not under way"):
         lanes.receive({"type": "result", "stream": "pump", "seq": 3, "for": "sample", "predictions": None})
+
+
+def test_hello_asks_only_for_streams_that_wait_and_in_parts():
+    """A session that knows thousands of streams does not ask for all of them in one message."""
+    lanes = Lanes(PATIENT, lambda: 0.0)
+    assert lanes.hellos() == [{"type": "hello", "resume": []}]
+    for number in range(1200):
+        lanes.open(f"pump-{number}", 0)
+        if number % 2:
+            lanes.sample(f"pump-{number}", {"x": 1}, lambda _: None)
+    asked = [hello["resume"] for hello in lanes.hellos()]
+    assert [len(part) for part in asked] == [512, 88]
+    assert all(int(name.split("-")[1]) % 2 for part in asked for name in part)

@@ -225,8 +225,8 @@ class AsyncSession:
             try:
                 await self._connect_and_talk()
                 reason = "the server closed it"
-            except InvalidStatus as error:
-                refusal = _refusal(error)
+            except (InvalidStatus, ProblemError) as error:
+                refusal = _refusal(error) if isinstance(error, InvalidStatus) else error
                 if not refusal.is_temporary:
                     raise refusal from error
                 reason, self._drain_delay_s = str(refusal), refusal.retry_after_s
@@ -256,13 +256,9 @@ class AsyncSession:
             proxy=None if calls.is_loopback(self.url) else True,
             process_exception=lambda error: error,
         ) as socket:
-            await socket.send(_encode(self._lanes.hello()))
-            welcome = _decode(await asyncio.wait_for(socket.recv(), self._timeout_s))
-            if welcome["type"] == "nack":
-                raise problem_error(welcome["problem"])
-            if welcome["type"] != "welcome":
-                raise ProtocolError(f"the server greeted with '{welcome['type']}' where `welcome` belongs")
-            self._lanes.connected(welcome)
+            for hello in self._lanes.hellos():
+                await socket.send(_encode(hello))
+                self._lanes.connected(await self._welcome(socket))
             if self._ready is not None and not self._ready.done():
                 self._ready.set_result(None)
             writer = asyncio.create_task(self._write(socket))
@@ -271,6 +267,14 @@ class AsyncSession:
             finally:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
+
+    async def _welcome(self, socket: ClientConnection) -> dict[str, Any]:
+        welcome = _decode(await asyncio.wait_for(socket.recv(), self._timeout_s))
+        if welcome["type"] == "nack":
+            raise problem_error(welcome["problem"])
+        if welcome["type"] != "welcome":
+            raise ProtocolError(f"the server greeted with '{welcome['type']}' where `welcome` belongs")
+        return welcome
 
     async def _read(self, socket: ClientConnection) -> None:
         async for frame in socket:

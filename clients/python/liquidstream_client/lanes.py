@@ -25,6 +25,9 @@ R = TypeVar("R")
 #: Refusals after which our count and the server's differ.
 _LOST_COUNT = {"seq_gap", "seq_conflict", "stream_not_found"}
 
+#: Streams in one `hello`; the server takes twice as many.
+_RESUME_AT_ONCE = 512
+
 
 @dataclass(slots=True, eq=False)
 class Ticket(Generic[R]):
@@ -141,9 +144,11 @@ class Lanes:
         now = self._clock()
         return min((lane.resume_at for lane in self._lanes.values() if lane.resume_at > now), default=None)
 
-    def hello(self) -> dict[str, Any]:
-        """The first message of a connection."""
-        return {"type": "hello", "resume": sorted(self._lanes)}
+    def hellos(self) -> list[dict[str, Any]]:
+        """The first messages of a connection: they ask where those streams stand that wait for answers."""
+        waiting = [stream for stream, lane in self._lanes.items() if lane.samples or lane.labels]
+        parts = [waiting[start : start + _RESUME_AT_ONCE] for start in range(0, len(waiting), _RESUME_AT_ONCE)]
+        return [{"type": "hello", "resume": part} for part in parts or [[]]]
 
     # What comes in.
 
