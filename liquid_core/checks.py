@@ -197,6 +197,7 @@ def check_state_dict(cell: Cell) -> None:
 
 
 CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
+    check_step_is_pure,  # first: what writes to its arguments confuses all others
     check_shapes,
     check_types_are_kept,
     check_elapsed_time_forms,
@@ -208,7 +209,6 @@ CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_masks,
     check_masks_are_buffers,
     check_zero_time,
-    check_step_is_pure,
     check_constrain,
     check_state_dict,
 )

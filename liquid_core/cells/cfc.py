@@ -136,7 +136,7 @@ class CfCCell(Cell):
         w_tau, target = parameters["w_tau"].squeeze(-2), parameters["A"].squeeze(-2)
         # |w_tau|, but with a slope of 1 at 0: it starts there, and with torch's slope of 0 it would stay there.
         rate = torch.where(w_tau >= 0, w_tau, -w_tau) + f.abs()
-        return target - target * torch.exp(-elapsed_time * rate) * f
+        return closed_form(torch.zeros_like(target), target, rate, f, elapsed_time)
 
     def _head(self, parameters: Parameters, name: str, z: Tensor) -> Tensor:
         weight = parameters[f"{name}.weight"]
@@ -158,6 +158,15 @@ class CfCCell(Cell):
         return f"{self.input_size}, {self.hidden_size}, mode={self.mode!r}"
 
 
+def closed_form(start: Tensor, target: Tensor, rate: Tensor, gate: Tensor, elapsed_time: Tensor) -> Tensor:
+    """``(start - target) exp(-rate t) gate + target``: the closed form of a liquid neuron's ODE (Eq. 2, Lemma 1).
+
+    With rate w + f(I(t)) and gate f(-I(t)), where f lies in [0, 1], it stays within ``|start - target| exp(-w t)`` of
+    the solution of x' = -(w + f(I)) x + target (w + f(I)), x(0) = start, whatever the input I did on its way.
+    """
+    return (start - target) * torch.exp(-elapsed_time * rate) * gate + target
+
+
 def _renumber_backbone(state_dict: dict[str, Any], prefix: str) -> None:
     """Give backbone layers, in place, the numbers that they have without dropout: ncps counts dropout layers too."""
     pattern = re.compile(re.escape(prefix) + r"backbone\.(\d+)\.weight")
@@ -168,4 +177,4 @@ def _renumber_backbone(state_dict: dict[str, Any], prefix: str) -> None:
             state_dict[f"{prefix}backbone.{2 * place}.{part}"] = value
 
 
-__all__ = ["CfCCell", "Mode"]
+__all__ = ["CfCCell", "Mode", "closed_form"]

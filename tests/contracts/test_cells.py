@@ -106,7 +106,7 @@ class PromisingRest(Leaky):
     [
         (WithOwnWeights, "vmapped ensemble differs from itself alone: by up to"),
         (WithBatchMean, "a stream's elapsed time is not its own"),
-        (WritingToItsState, "elapsed time|order of the batch|its arguments"),
+        (WritingToItsState, "a step writes to its arguments"),
         (DividingByTime, "`weight` is not finite at elapsed time 0.0"),
         (WithFalseMask, "a masked weight changes the answer"),
         (PromisingRest, "moves the hidden state"),
