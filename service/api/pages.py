@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -13,7 +12,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-STATIC = Path(__file__).parent.parent / "dashboard" / "static"
+from service.dashboard import STATIC
 
 #: The dashboard brings all its scripts and styles as files of its own.
 _PAGE = {
@@ -65,4 +64,4 @@ def _hash(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-__all__ = ["STATIC", "mount"]
+__all__ = ["mount"]
