@@ -162,7 +162,10 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     #: Samples that TBPTT unrolls behind each horizon's newest target.
     window: int = 16
+    #: Step size of Adam on the cell's weights.
     learning_rate: float = 1e-3
+    #: Fraction of an error that one step of the readout takes away.
+    readout_rate: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
@@ -181,6 +184,7 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         _check_range("learner.window", self.window, 1, 256)
         _check_range("learner.learning_rate", self.learning_rate, 0.0, 1.0)
+        _check_range("learner.readout_rate", self.readout_rate, 0.0, 1.0)
         _check_range("learner.beta1", self.beta1, 0.0, 0.9999)
         _check_range("learner.beta2", self.beta2, 0.0, 0.99999)
         _check_range("learner.epsilon", self.epsilon, 1e-12, 1e-2)

@@ -79,7 +79,7 @@ class StreamState:
         if ModelSpec.from_json(header["spec"]).digest != spec.digest:
             raise StateFormatError("the state belongs to another model spec; load it into a stream of that spec.")
         try:
-            tensors = dict(deserialize(data))
+            tensors = dict(deserialize(data))  # type: ignore[no-untyped-call]
         except SafetensorError as error:
             raise StateFormatError(f"the state is damaged: {error}. Use an older snapshot.") from error
         row = np.zeros(layout.row_bytes, dtype=np.uint8)
@@ -122,7 +122,7 @@ def _read_array(name: str, tensor: dict[str, Any], expected: NDArray[Any]) -> ND
         raise StateFormatError(
             f"`{name}` must be {expected.dtype} {expected.shape}: got {tensor['dtype']} {tuple(tensor['shape'])}."
         )
-    array = np.frombuffer(bytes(tensor["data"]), dtype=dtype).reshape(expected.shape)
+    array: NDArray[Any] = np.frombuffer(bytes(tensor["data"]), dtype=dtype).reshape(expected.shape)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise StateFormatError(f"`{name}` holds values that are not finite.")
     return array

@@ -1,7 +1,7 @@
 """Admission: which records a stream may apply. Everything behind it can rely on what was let through.
 
-A `Ledger` is the little that must be remembered of a stream to decide: it is rebuilt from the stream's row, and moves on
-with every admitted record, so records that wait for their turn are already counted.
+A `Ledger` is the little that must be remembered of a stream to decide: it is rebuilt from the stream's row, and moves
+on with every admitted record, so records that wait for their turn are already counted.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Ledger:
         seqs = arrays["window.seq"]
         for slot in np.argsort(seqs):
             if seqs[slot] > 0:
-                known = bool(arrays["window.known"][slot].any())
-                self._labels[int(seqs[slot])] = tuple(arrays["window.truth"][slot].tolist()) if known else None
+                labelled = bool(arrays["window.labelled"][slot])
+                self._labels[int(seqs[slot])] = tuple(arrays["window.label"][slot].tolist()) if labelled else None
         self._forget_old_labels()
 
     # --- samples -----------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ class Ledger:
             horizon = self._spec.learner.label_horizon
             raise RecordError(
                 "label_expired",
-                f"a label must arrive within {horizon} samples of its own; raise `learner.label_horizon` to wait longer.",
+                f"a label must arrive within {horizon} samples; a longer `learner.label_horizon` waits longer.",
             )
         given = self._labels[seq]
         if given is not None:

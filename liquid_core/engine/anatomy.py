@@ -6,15 +6,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from liquid_core.engine.layout import StateLayout
-from liquid_core.learner import conformal
+from liquid_core.learner import conformal, readout
 from liquid_core.learner.adam import Adam
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import PageHinkley
 from liquid_core.learner.metrics import Prequential
 from liquid_core.learner.moments import Moments
+from liquid_core.learner.network import Network
 from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.residual import Residual
-from liquid_core.learner.scaler import Scaler
+from liquid_core.learner.scaler import INPUTS_PER_FEATURE, Scaler
+from liquid_core.learner.trust import Trust
 from liquid_core.learner.window import Window
 from liquid_core.spec import ModelSpec
 
@@ -23,17 +25,17 @@ ANSWERS_KEPT = 64
 
 
 def num_inputs(spec: ModelSpec) -> int:
-    """Width of what the cell sees: every feature and whether it was missing."""
-    return 2 * spec.num_features
+    """Width of what the cell sees."""
+    return INPUTS_PER_FEATURE * spec.num_features
 
 
-def layout_for(spec: ModelSpec, *, num_params: int, state_size: int, real: DTypeLike) -> StateLayout:
+def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayout:
     """The row of one stream.
 
     Parameters
     ----------
-    num_params, state_size
-        Effective parameters and hidden state width of the spec's network.
+    network
+        The spec's network, for its sizes.
     real
         Type of weights and hidden states; everything that is counted, averaged or answered is float64.
     """
@@ -43,12 +45,14 @@ def layout_for(spec: ModelSpec, *, num_params: int, state_size: int, real: DType
         "scaler": Scaler.arrays(spec.num_features),
         "residual": Residual.arrays(spec.num_outputs),
         "label": Moments.arrays(spec.num_targets) | {"last": ArraySpec(np.float64, (spec.num_targets,))},
+        "trust": Trust.arrays(spec.num_outputs),
         "conformal": conformal.arrays(spec.num_outputs),
         "metrics": Prequential.arrays(max(1, len(spec.horizons))),
         "drift": PageHinkley.arrays(),
-        "network": {"weights": ArraySpec(real, (num_params,))},
-        "adam": Adam.arrays(num_params, real),
-        "window": Window.arrays(spec, num_inputs(spec), state_size, real),
+        "network": {"weights": ArraySpec(real, (network.packing.size,))},
+        "adam": Adam.arrays(network.packing.size, real),
+        "readout": readout.arrays(spec.num_outputs, network.readout_features, real),
+        "window": Window.arrays(spec, num_inputs(spec), network.state_size, real),
         "answers": _answers(spec.num_outputs),
     }
     return StateLayout({f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()})

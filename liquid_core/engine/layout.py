@@ -72,7 +72,7 @@ class StateLayout:
         row = np.zeros((1, self.row_bytes), dtype=np.uint8)
         for name, view in self.views(row).items():
             view[...] = self.field(name).initial
-        return row[0]
+        return row.reshape(-1)
 
     def field(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)

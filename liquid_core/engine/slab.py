@@ -41,7 +41,7 @@ class Slab:
 
     def read(self, slot: int) -> ByteArray:
         """A copy of a stream's row."""
-        return self.rows[slot].copy()
+        return np.array(self.rows[slot])
 
     def free(self, slot: int) -> None:
         """Give a slot back; its stream is no longer in memory."""

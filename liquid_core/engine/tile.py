@@ -25,7 +25,7 @@ from liquid_core.learner import conformal, readout
 from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import PageHinkley
-from liquid_core.learner.guard import safe_hidden, safe_outputs, safe_update
+from liquid_core.learner.guard import safe_hidden, safe_outputs, safe_readout, safe_update
 from liquid_core.learner.metrics import Prequential
 from liquid_core.learner.moments import Moments
 from liquid_core.learner.network import Network
@@ -33,7 +33,8 @@ from liquid_core.learner.part import pick
 from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import Scaler
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
-from liquid_core.learner.tbptt import Unrolled, window_gradient
+from liquid_core.learner.tbptt import Unrolled, learn_window
+from liquid_core.learner.trust import Trust
 from liquid_core.learner.window import Window, stretches_for
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
@@ -130,17 +131,16 @@ class Tile:
         else:
             known = arrived[:, None] & (number >= 1) & ~np.isnan(truth)
             settled = settle_values(pending, truth, known, max(1, len(spec.horizons)))
-        known = settled.known
-        window.target[lane, slot, output] = np.where(known, settled.target, window.target[lane, slot, output])
-        window.known[lane, slot, output] |= known
+        trust = self._part(Trust, "trust").update(settled.target, window.output[lane, slot, output], settled.known)
+        self._put("trust", trust)
         self._measure(settled, seq)
         return settled
 
     def _measure(self, settled: Settled, seq: IntArray) -> None:
         """Running scales, intervals, metrics and drift, after targets arrived."""
         learner = self._spec.learner
-        moments = Residual.update(self._part(Moments, "residual"), settled.residual, settled.known, learner.scaler_rate)
-        self._put("residual", moments)
+        residual = self._part(Residual, "residual")
+        self._put("residual", residual.update(settled.residual, settled.known, learner.scaler_rate))
         self._arrays["conformal.radius"][...] = conformal.update(
             self._arrays["conformal.radius"], settled.missed, settled.known, learner.coverage
         )
@@ -163,19 +163,24 @@ class Tile:
         learns = settled.known.any(axis=1) & (arrays["stream.samples"] >= learner.warmup)
         if not learns.any():
             return
-        weights = arrays["network.weights"]
-        loss, gradient = window_gradient(
+        weights, linear = arrays["network.weights"], arrays["readout.weights"]
+        lesson = learn_window(
             self._network,
             self._tensor(weights),
+            self._tensor(linear),
             self._unroll(anchor),
+            self._tensor(settled.target),
+            torch.from_numpy(np.ascontiguousarray(settled.known)),
             "class" if self._spec.task == "classification" else "residual",
         )
-        clipped, norm = clip_by_norm(gradient.numpy(), learner.clip_norm)
+        clipped, norm = clip_by_norm(lesson.gradient.numpy(), learner.clip_norm)
         step, adam = self._part(Adam, "adam").update(clipped, learner)
         updated = self._network.constrain(torch.from_numpy(weights + step)).numpy()
-        safe = safe_update(loss.numpy(), norm, updated)
+        relinear = readout.update(linear, lesson.features.numpy(), lesson.error.numpy(), learner.readout_rate)
+        safe = safe_update(lesson.loss.numpy(), norm, updated) & safe_readout(relinear)
         applied, skipped = learns & safe, learns & ~safe
         weights[...] = pick(applied, updated, weights)
+        linear[...] = pick(applied, relinear, linear)
         self._put("adam", adam, applied)
         arrays["stream.updates"] += applied
         arrays["stream.skipped"] += skipped
@@ -183,6 +188,7 @@ class Tile:
         self._results.update[skipped] = Update.SKIPPED
 
     def _unroll(self, anchor: IntArray) -> list[Unrolled]:
+        """The stretches of samples behind `anchor` `(batch,)`, from the window."""
         window = self._window
         stretches: list[Unrolled] = []
         for stretch in stretches_for(self._spec):
@@ -195,8 +201,7 @@ class Tile:
                     inputs=self._tensor(window.inputs[lane, slot]),
                     elapsed=self._tensor(window.elapsed[lane, slot]),
                     exists=torch.from_numpy(number >= 1),
-                    targets=self._tensor(window.target[lane, slot]),
-                    known=torch.from_numpy(window.known[lane, slot] & (number >= 1)[:, :, None]),
+                    anchors=tuple(-horizon - stretch.first for horizon in stretch.horizons),
                 )
             )
         return stretches
@@ -212,6 +217,7 @@ class Tile:
         inputs, values, scaler = self._part(Scaler, "scaler").take(records.x, self._spec.learner.scaler_rate)
         hidden, outputs = self._forward(inputs, self._window.hidden[self._lanes, before], elapsed)
         base, scale = self._naive(values)
+        outputs = safe_outputs(outputs)
         prediction = self._prediction(outputs, base, scale)
         half_width = arrays["conformal.radius"] * (0.0 if self._spec.task == "classification" else scale)
 
@@ -226,13 +232,13 @@ class Tile:
             "hidden": pick(sound, hidden, np.zeros_like(hidden)),
             "base": base,
             "scale": scale,
+            "output": outputs,
             "prediction": prediction,
             "half_width": half_width,
-            "target": np.zeros_like(prediction),
-            "known": np.zeros(prediction.shape, dtype=np.bool_),
-            "truth": np.zeros_like(self._window.truth[:, 0]),
         }.items():
             arrays[f"window.{name}"][self._lanes[active], slot[active]] = new[active]
+        if self._spec.task != "forecast":
+            arrays["window.labelled"][self._lanes[active], slot[active]] = False
         arrays["stream.seq"][active] = records.seq[active]
         arrays["stream.samples"] += active
         self._results.prediction[active] = prediction[active]
@@ -241,10 +247,13 @@ class Tile:
     def _forward(self, inputs: FloatArray, hidden: FloatArray, elapsed: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Hidden state after one step and the network's outputs, `(batch, state)` and `(batch, outputs)`."""
         with torch.no_grad():
-            cell, linear = self._network.parameters(self._tensor(self._arrays["network.weights"]))
-            seen = self._tensor(inputs)
-            output, hx = self._network.cell.step(cell, seen, self._tensor(hidden), self._tensor(elapsed).unsqueeze(1))
-            outputs = readout.apply(linear, output.unsqueeze(1), seen.unsqueeze(1)).squeeze(1)
+            parameters = self._network.parameters(self._tensor(self._arrays["network.weights"]))
+            shown = self._tensor(inputs)
+            output, hx = self._network.cell.step(
+                parameters, shown, self._tensor(hidden), self._tensor(elapsed).unsqueeze(1)
+            )
+            linear = self._tensor(self._arrays["readout.weights"])
+            outputs = readout.apply(linear, readout.features(output, shown))
             if self._spec.task == "classification":
                 outputs = torch.softmax(outputs.nan_to_num(0.0).clamp(-50.0, 50.0), dim=1)
         return hx.numpy(), outputs.numpy().astype(np.float64)
@@ -253,7 +262,7 @@ class Tile:
         """The naive guess `(batch, targets)` and the scale of the residuals to it `(batch, outputs)`."""
         spec = self._spec
         if spec.task == "forecast":
-            return values[:, spec.target_columns], Residual.scale(self._part(Moments, "residual"))
+            return values[:, spec.target_columns], self._part(Residual, "residual").scale()
         if spec.task == "regression":
             label = self._part(Moments, "label")
             return label.mean.copy(), label.deviation()
@@ -263,7 +272,8 @@ class Tile:
         """Answers `(batch, outputs)`: values in the targets' units, or probabilities."""
         if self._spec.task == "classification":
             return outputs
-        return np.tile(base, (1, self._spec.num_outputs // base.shape[1])) + scale * safe_outputs(outputs)
+        share = self._part(Trust, "trust").share()
+        return np.tile(base, (1, self._spec.num_outputs // base.shape[1])) + scale * share * outputs
 
     # --- labels and answers ------------------------------------------------------------------------------------------
 
@@ -278,7 +288,9 @@ class Tile:
     def _take_label(self, records: TileRecords, anchor: IntArray) -> None:
         """Running moments of the labels, and the last one: what the next naive guess is made from."""
         active = records.has_label
-        self._window.truth[self._lanes[active], anchor[active] % self._length] = records.y[active]
+        place = self._lanes[active], anchor[active] % self._length
+        self._window.label[place] = records.y[active]
+        self._window.labelled[place] = True
         observed = active[:, None] & ~np.isnan(records.y)
         moments = self._part(Moments, "label").update(
             np.where(observed, records.y, 0.0), observed, self._spec.learner.scaler_rate
@@ -306,7 +318,8 @@ class Tile:
 
     def _part(self, kind: type[Part], name: str) -> Part:
         """A part's state, its arrays looking into the rows."""
-        return kind(**{field.name: self._arrays[f"{name}.{field.name}"] for field in fields(kind)})  # type: ignore[arg-type]
+        return kind(**{field.name: self._arrays[f"{name}.{field.name}"] for field in fields(kind)})  # type:
+        ignore[arg - type]
 
     def _put(self, name: str, part: Any, active: BoolArray | None = None) -> None:
         """Write a part's new state into the rows, of the `active` streams only where given."""

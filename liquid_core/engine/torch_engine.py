@@ -1,10 +1,10 @@
 """The reference engine: many streams at once on torch, each with its own weights.
 
-What a faster engine must reproduce. It is written to be read, and to be *batch-invariant*: the same records give the same
-bits whatever else is stepped beside them. Batched tensor products do not promise that when the batch changes its size
-(another kernel may be chosen, another order of sums), so streams are always stepped in tiles of `TILE`, the last one
-filled up with idle rows. The shape that torch sees is then the same for a lone stream and for ten thousand, and no
-operation mixes streams, each having weights of its own.
+What a faster engine must reproduce. It is written to be read, and to be *batch-invariant*: the same records give the
+same bits whatever else is stepped beside them. Batched tensor products do not promise that when the batch changes its
+size (another kernel may be chosen, another order of sums), so streams are always stepped in tiles of `TILE`, the last
+one filled up with idle rows. The shape that torch sees is then the same for a lone stream and for ten thousand, and
+no operation mixes streams, each having weights of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray, IntArray
 
 #: Streams side by side in one pass.
-TILE = 16
+TILE = 8
 
 _TORCH_TYPES: dict[type[np.floating[Any]], torch.dtype] = {np.float32: torch.float32, np.float64: torch.float64}
 
@@ -49,15 +49,13 @@ class TorchEngine:
     def __init__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32) -> None:
         self.spec = spec
         self.network = Network(spec, num_inputs(spec), _TORCH_TYPES[real])
-        self.layout: StateLayout = layout_for(
-            spec, num_params=self.network.packing.size, state_size=self.network.state_size, real=real
-        )
+        self.layout: StateLayout = layout_for(spec, self.network, real)
         self._fresh_row = self._make_fresh_row()
 
     @property
     def num_params(self) -> int:
         """Effective parameters of one stream."""
-        return self.network.packing.size
+        return self.network.packing.size + self.spec.num_outputs * self.network.readout_features
 
     def initial_row(self) -> ByteArray:
         """The row of a stream that has seen nothing, `(row_bytes,)`; the spec's seed decides its weights."""

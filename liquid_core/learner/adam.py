@@ -1,7 +1,7 @@
 """Adam on packed weights, one step size for all, with a global-norm clip.
 
-Kingma and Ba (2015), Algorithm 1, with the bias corrections kept as running products of beta rather than as powers of the
-step number: products are exactly rounded, so the same updates give the same bits everywhere.
+Kingma and Ba (2015), Algorithm 1, with the bias corrections kept as running products of beta rather than as powers of
+the step number: products are exactly rounded, so the same updates give the same bits everywhere.
 """
 
 from __future__ import annotations

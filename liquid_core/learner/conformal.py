@@ -1,9 +1,9 @@
 """Intervals that keep their coverage: each output's half-width is tracked online, in units of its residual scale.
 
-A target outside its interval widens the next one a little, a target inside narrows it less, so that in the long run the
-wanted fraction lies inside, whatever the distribution does (adaptive conformal inference, Gibbs and Candès 2021, in the
-quantile-tracking form of Angelopoulos, Candès and Tibshirani 2023; here the steps are multiplicative, so the width stays
-positive and needs no unit).
+A target outside its interval widens the next one a little, a target inside narrows it less, so that in the long run
+the wanted fraction lies inside, whatever the distribution does (adaptive conformal inference, Gibbs and Candès 2021, in
+the quantile-tracking form of Angelopoulos, Candès and Tibshirani 2023; here the steps are multiplicative, so the width
+stays positive and needs no unit).
 """
 
 from __future__ import annotations

@@ -24,9 +24,14 @@ def safe_update(loss: FloatArray, gradient_norm: FloatArray, weights: FloatArray
     return np.isfinite(loss) & np.isfinite(gradient_norm) & within
 
 
+def safe_readout(weights: FloatArray) -> BoolArray:
+    """Which streams' readout weights `(batch, outputs, readout features)` are sound, `(batch,)`."""
+    return np.asarray((np.abs(weights) <= MAX_WEIGHT).all(axis=(1, 2)))
+
+
 def safe_hidden(hidden: FloatArray) -> BoolArray:
     """Which streams' hidden states `(batch, state)` are sound, `(batch,)`."""
-    return (np.abs(hidden) <= MAX_HIDDEN).all(axis=1)
+    return np.asarray((np.abs(hidden) <= MAX_HIDDEN).all(axis=1))
 
 
 def safe_outputs(outputs: FloatArray) -> FloatArray:
@@ -34,4 +39,4 @@ def safe_outputs(outputs: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(outputs), outputs, 0.0), -MAX_OUTPUT, MAX_OUTPUT)
 
 
-__all__ = ["MAX_HIDDEN", "MAX_OUTPUT", "MAX_WEIGHT", "safe_hidden", "safe_outputs", "safe_update"]
+__all__ = ["MAX_HIDDEN", "MAX_OUTPUT", "MAX_WEIGHT", "safe_hidden", "safe_outputs", "safe_readout", "safe_update"]

@@ -1,4 +1,4 @@
-"""The network of a stream: a liquid cell and a readout, with all parameters in one packed vector."""
+"""The network of a stream: a liquid cell whose parameters are packed into one vector, and a readout."""
 
 from __future__ import annotations
 
@@ -28,30 +28,24 @@ class Network:
     def __init__(self, spec: ModelSpec, num_inputs: int, dtype: torch.dtype) -> None:
         self.cell: Cell = build_cell(spec, num_inputs).to(dtype)
         self.dtype = dtype
-        initial = {f"cell.{name}": value.detach() for name, value in self.cell.named_parameters()}
-        width = self.cell.output_size + num_inputs
-        initial |= {name: value.to(dtype) for name, value in readout.initial(spec.num_outputs, width).items()}
-        masks = {f"cell.{name}": mask for name, mask in self.cell.parameter_masks().items()}
-        self.packing = Packing(initial, masks)
-        #: Weights that every stream starts from, `(params,)`.
+        initial = {name: value.detach() for name, value in self.cell.named_parameters()}
+        self.packing = Packing(initial, self.cell.parameter_masks())
+        #: Cell weights that every stream starts from, `(params,)`.
         self.initial_weights: Tensor = self.packing.pack(initial)
+        self.readout_features = readout.num_features(self.cell.output_size, num_inputs)
 
     @property
     def state_size(self) -> int:
         return self.cell.state_size
 
-    def parameters(self, weights: Tensor) -> tuple[Parameters, Parameters]:
-        """The cell's and the readout's tensors, `(batch, ...)`, from packed `weights` `(batch, params)`."""
-        named = self.packing.unpack(weights)
-        cell = {name.removeprefix("cell."): value for name, value in named.items() if name.startswith("cell.")}
-        return cell, {name: value for name, value in named.items() if name.startswith("readout.")}
+    def parameters(self, weights: Tensor) -> Parameters:
+        """The cell's tensors, `(batch, ...)`, from packed `weights` `(batch, params)`; differentiable."""
+        return self.packing.unpack(weights)
 
     def constrain(self, weights: Tensor) -> Tensor:
         """Weights moved back into the range in which the cell is proven to be stable, `(batch, params)`."""
         named = self.packing.unpack(weights)
-        cell = {name.removeprefix("cell."): value for name, value in named.items() if name.startswith("cell.")}
-        constrained = {f"cell.{name}": value for name, value in self.cell.constrain(cell).items()}
-        return self.packing.pack(named | constrained)
+        return self.packing.pack(self.cell.constrain(named))
 
 
 __all__ = ["Network"]

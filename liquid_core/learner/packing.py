@@ -62,7 +62,7 @@ class Packing:
         if not self._all_kept:
             padded = torch.cat([vector, vector.new_zeros(vector.shape[0], 1)], dim=1)
             vector = padded.index_select(1, self._sources)
-        pieces = vector.split(self._sizes, dim=1)
+        pieces = torch.split(vector, self._sizes, dim=1)
         return {
             name: piece.reshape(vector.shape[0], *shape)
             for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)

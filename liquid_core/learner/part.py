@@ -1,10 +1,10 @@
 """What a part of the learner is: a few arrays a stream, and pure functions of them.
 
-A part's state is a frozen dataclass whose fields are arrays with a leading ``batch`` axis, one entry a stream. It declares
-what one stream owns in `arrays`; everything else (where the bytes lie, how they are saved) follows from that.
+A part's state is a frozen dataclass whose fields are arrays with a leading ``batch`` axis, one entry a stream. It
+declares what one stream owns in `arrays`; everything else (where the bytes lie, how they are saved) follows from that.
 
-Only additions, multiplications, divisions, square roots and comparisons are used in these parts: they are exactly rounded
-everywhere, so a stream's bits cannot depend on its neighbours in a batch or on the vector units at hand.
+Only additions, multiplications, divisions, square roots and comparisons are used in these parts: they are exactly
+rounded everywhere, so a stream's bits cannot depend on its neighbours in a batch or on the vector units at hand.
 """
 
 from __future__ import annotations

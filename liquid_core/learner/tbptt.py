@@ -1,8 +1,9 @@
 """Truncated back-propagation through time: the way of a gradient.
 
-At every step the last samples are run again from the stored hidden state before them, with today's weights, and the loss
-over their known targets is differentiated through the cell back to where the stretch begins (Williams and Peng 1990).
-What lies before the stretch is taken as given: that is the truncation.
+When a target arrives, the samples up to the one that it belongs to are run again from the stored hidden state before
+them, with today's weights, and the loss is differentiated through readout and cell back to where the stretch begins
+(Williams and Peng 1990). What lies before the stretch is taken as given: that is the truncation. Each target teaches
+once, when it arrives.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor
 
 from liquid_core.learner import readout
-from liquid_core.learner.loss import class_loss, residual_loss
+from liquid_core.learner.loss import class_error, class_loss, residual_loss
 from liquid_core.learner.network import Network
+from liquid_core.types import Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,37 +31,72 @@ class Unrolled:
     elapsed: Tensor
     #: False where the stretch reaches back before the stream's first sample, `(batch, time)`.
     exists: Tensor
-    #: Targets in the network's terms and whether they have arrived, `(batch, time, outputs)`.
-    targets: Tensor
-    known: Tensor
+    #: Steps of the stretch at which a horizon's newest target lies, in order.
+    anchors: tuple[int, ...]
 
 
-def window_gradient(
-    network: Network, weights: Tensor, stretches: list[Unrolled], task: Literal["residual", "class"]
-) -> tuple[Tensor, Tensor]:
-    """Loss `(batch,)` of each stream over its window, and its gradient `(batch, params)` by the packed weights."""
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one set of targets teaches a batch of streams."""
+
+    #: `(batch,)`.
+    loss: Tensor
+    #: By the cell's packed weights, `(batch, params)`.
+    gradient: Tensor
+    #: What the readout saw for each output, `(batch, outputs, readout features)`, and its error, `(batch, outputs)`.
+    features: Tensor
+    error: Tensor
+
+
+def learn_window(
+    network: Network,
+    weights: Tensor,
+    readout_weights: Tensor,
+    stretches: list[Unrolled],
+    targets: Tensor,
+    known: Tensor,
+    task: Literal["residual", "class"],
+) -> Lesson:
+    """Gradient of the loss over targets that just arrived.
+
+    Parameters
+    ----------
+    weights, readout_weights
+        Of the cell, packed, `(batch, params)`, and of the readout, `(batch, outputs, readout features)`.
+    stretches
+        The samples to unroll; their anchors, in order, belong to descending horizons.
+    targets, known
+        Targets in the network's terms and whether they arrived, `(batch, outputs)`, outputs by ascending horizon.
+    """
     weights = weights.detach().requires_grad_()
-    cell_parameters, readout_parameters = network.parameters(weights)
-    outputs: list[Tensor] = []
-    for stretch in stretches:
-        hx = stretch.hidden
-        seen: list[Tensor] = []
-        for step in range(stretch.inputs.shape[1]):
-            output, after = network.cell.step(
-                cell_parameters, stretch.inputs[:, step], hx, stretch.elapsed[:, step : step + 1]
-            )
-            hx = torch.where(stretch.exists[:, step : step + 1], after, hx)
-            seen.append(output)
-        outputs.append(readout.apply(readout_parameters, torch.stack(seen, dim=1), stretch.inputs))
-    measure = class_loss if task == "class" else residual_loss
-    loss = measure(
-        torch.cat(outputs, dim=1),
-        torch.cat([stretch.targets for stretch in stretches], dim=1),
-        torch.cat([stretch.known for stretch in stretches], dim=1),
-    )
+    parameters = network.parameters(weights)
+    seen = [features for stretch in stretches for features in _scan(network, parameters, stretch)]
+    per_horizon = targets.shape[1] // len(seen)
+    features = torch.stack(seen[::-1], dim=1).repeat_interleave(per_horizon, dim=1)
+    outputs = (readout_weights * features).sum(dim=2)
+    loss = (class_loss if task == "class" else residual_loss)(outputs, targets, known)
     # Streams share nothing, so the gradient of the sum holds each stream's own gradient in its own row.
     (gradient,) = torch.autograd.grad(loss.sum(), weights)
-    return loss.detach(), gradient
+    error = class_error(outputs, targets) if task == "class" else targets - outputs
+    return Lesson(
+        loss=loss.detach(),
+        gradient=gradient,
+        features=features.detach(),
+        error=torch.where(known, error, torch.zeros_like(error)).detach(),
+    )
 
 
-__all__ = ["Unrolled", "window_gradient"]
+def _scan(network: Network, parameters: Parameters, stretch: Unrolled) -> list[Tensor]:
+    """Run the cell over a stretch; what the readout sees at each anchor."""
+    hx = stretch.hidden
+    seen: list[Tensor] = []
+    for step in range(stretch.inputs.shape[1]):
+        inputs = stretch.inputs[:, step]
+        output, after = network.cell.step(parameters, inputs, hx, stretch.elapsed[:, step : step + 1])
+        hx = torch.where(stretch.exists[:, step : step + 1], after, hx)
+        if step in stretch.anchors:
+            seen.append(readout.features(output, inputs))
+    return seen
+
+
+__all__ = ["Lesson", "Unrolled", "learn_window"]

@@ -32,14 +32,15 @@ class Window:
     base: FloatArray
     #: Residual scale at that time, `(batch, length, outputs)`.
     scale: FloatArray
+    #: What the network said in its own terms, `(batch, length, outputs)`.
+    output: FloatArray
     #: What was answered, and the half-width of its interval, `(batch, length, outputs)`.
     prediction: FloatArray
     half_width: FloatArray
-    #: The target in the network's terms, and whether it has arrived, `(batch, length, outputs)`.
-    target: FloatArray
-    known: BoolArray
-    #: Labels that came from outside, as they came, `(batch, length, targets)`; width 0 for a forecast.
-    truth: FloatArray
+    #: Whether a label came for the sample, `(batch, length)`, and the label, `(batch, length, targets)`; a forecast,
+    #: which takes its targets from later samples, has no room for labels here.
+    labelled: BoolArray
+    label: FloatArray
 
     @staticmethod
     def length_for(spec: ModelSpec) -> int:
@@ -49,6 +50,7 @@ class Window:
     @staticmethod
     def arrays(spec: ModelSpec, num_inputs: int, state_size: int, real: DTypeLike) -> dict[str, ArraySpec]:
         length, outputs = Window.length_for(spec), spec.num_outputs
+        labels = 0 if spec.task == "forecast" else length
         return {
             "seq": ArraySpec(np.int64, (length,)),
             "inputs": ArraySpec(real, (length, num_inputs)),
@@ -56,23 +58,25 @@ class Window:
             "hidden": ArraySpec(real, (length, state_size)),
             "base": ArraySpec(np.float64, (length, spec.num_targets)),
             "scale": ArraySpec(np.float64, (length, outputs)),
+            "output": ArraySpec(np.float64, (length, outputs)),
             "prediction": ArraySpec(np.float64, (length, outputs)),
             "half_width": ArraySpec(np.float64, (length, outputs)),
-            "target": ArraySpec(real, (length, outputs)),
-            "known": ArraySpec(np.bool_, (length, outputs)),
-            "truth": ArraySpec(np.float64, (length, 0 if spec.task == "forecast" else spec.num_targets)),
+            "labelled": ArraySpec(np.bool_, (labels,)),
+            "label": ArraySpec(np.float64, (labels, spec.num_targets)),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Consecutive samples that TBPTT unrolls in one go, relative to the sample whose target is newest.
+    """Consecutive samples that TBPTT unrolls in one go, and the horizons whose newest target lies among them.
 
-    It covers the samples ``anchor + first`` to ``anchor + last``, both included.
+    Samples are counted from the one at which targets arrive: the stretch runs from ``first`` to ``last``, both
+    included, and the target of horizon ``h`` belongs to sample ``-h``.
     """
 
     first: int
     last: int
+    horizons: tuple[int, ...]
 
     def __len__(self) -> int:
         return self.last - self.first + 1
@@ -81,18 +85,19 @@ class Stretch:
 def stretches_for(spec: ModelSpec) -> tuple[Stretch, ...]:
     """The samples to unroll at each step: for every horizon h the `window` samples that end h samples back.
 
-    Where these overlap they are unrolled once; a target a day ahead has a stretch of its own a day back. Without
-    horizons there is one stretch, and it ends at the labelled sample.
+    Where these overlap they are unrolled once; a target a day ahead has a stretch of its own a day back. Horizons
+    come in descending order, as their samples do. Without horizons there is one stretch, and it ends at the labelled
+    sample.
     """
     window = spec.learner.window
-    ends = sorted(-horizon for horizon in spec.horizons) if spec.horizons else [0]
     stretches: list[Stretch] = []
-    for end in ends:
-        first = end - window + 1
+    for horizon in sorted(spec.horizons or (0,), reverse=True):
+        first = -horizon - window + 1
         if stretches and first <= stretches[-1].last + 1:
-            stretches[-1] = Stretch(stretches[-1].first, end)
+            before = stretches.pop()
+            stretches.append(Stretch(before.first, -horizon, (*before.horizons, horizon)))
         else:
-            stretches.append(Stretch(first, end))
+            stretches.append(Stretch(first, -horizon, (horizon,)))
     return tuple(stretches)
 
 
