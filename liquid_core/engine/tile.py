@@ -318,8 +318,8 @@ class Tile:
 
     def _part(self, kind: type[Part], name: str) -> Part:
         """A part's state, its arrays looking into the rows."""
-        return kind(**{field.name: self._arrays[f"{name}.{field.name}"] for field in fields(kind)})  # type:
-        ignore[arg - type]
+        arrays = {field.name: self._arrays[f"{name}.{field.name}"] for field in fields(kind)}  # type: ignore[arg-type]
+        return kind(**arrays)
 
     def _put(self, name: str, part: Any, active: BoolArray | None = None) -> None:
         """Write a part's new state into the rows, of the `active` streams only where given."""
