@@ -1,0 +1,76 @@
+"""The store of the Compose file: the shipped configuration in a real Valkey, used by the real store."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as NotThere
+from redis.exceptions import NoPermissionError
+
+from liquid_core.engine.records import Sample
+from service.store import Append, Snapshot, StreamStore, encode_entry
+from service.store.binaries import find_server
+
+CONFIG = Path(__file__).parents[2] / "docker/valkey/valkey.conf"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The configuration as it is shipped, except for where it listens and keeps its file."""
+    folder = tmp_path_factory.mktemp("valkey")
+    shipped, socket = CONFIG.read_text(), folder / "s"
+    assert "\ndir /data\n" in shipped
+    (folder / "valkey.conf").write_text(shipped.replace("\ndir /data\n", f"\ndir {folder}\n"))
+    command = [str(find_server().path), str(folder / "valkey.conf"), "--port", "0", "--unixsocket", str(socket)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            client = Redis(unix_socket_path=str(socket))
+            while not _answers(client):
+                assert server.poll() is None, "valkey does not start with docker/valkey/valkey.conf"
+            client.close()
+            yield f"unix://{socket}"
+        finally:
+            server.terminate()
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except NotThere:
+        return False
+
+
+async def test_the_configuration_keeps_what_is_acknowledged(url: str) -> None:
+    """The store finds it fsync-durable and has nothing to warn about."""
+    store = await StreamStore.connect(url)
+    health = await store.self_check()
+    await store.close()
+    assert (health.durability, health.warnings) == ("fsync", ())
+
+
+async def test_the_store_may_do_all_that_it_does(url: str) -> None:
+    """No command that the store sends is among those that the configuration locks away."""
+    store = await StreamStore.connect(url)
+    await store.acquire(range(store.num_shards))
+    assert await store.create("pump", b"{}")
+    entry = encode_entry(Sample(seq=1, t=1.0, x=(0.5,)), 1, store.epoch_of("pump"))
+    assert await store.append([Append("pump", 1, [entry])]) == ["appended"]
+    await store.write_snapshots([Snapshot("pump", 1, b"state")])
+    assert await store.read_snapshot("pump")
+    assert len(await store.read_log("pump", 0)) == 1
+    assert await store.list_ids(None, 10) == (["pump"], None)
+    assert await store.delete("pump")
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "command", ["FLUSHALL", "KEYS *", "CONFIG SET appendonly no", "SHUTDOWN", "ACL SETUSER other on"]
+)
+def test_what_could_destroy_streams_is_locked_away(url: str, command: str) -> None:
+    """Nobody empties, reconfigures or stops the store over the network."""
+    with Redis.from_url(url) as client, pytest.raises(NoPermissionError):
+        client.execute_command(*command.split())
