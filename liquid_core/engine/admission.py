@@ -42,6 +42,21 @@ def fingerprint(sample: Sample) -> int:
     return zlib.crc32(struct.pack(f"<{len(values)}dB", *values, len(y) % 256))
 
 
+def check_values(spec: ModelSpec, t: float, x: Sequence[float]) -> None:
+    """Refuse a time or values that no stream of `spec` can take; raises `RecordError`."""
+    if len(x) != spec.num_features:
+        raise RecordError(
+            "dimension", f"`x` must hold {spec.num_features} values, one a feature of the spec: got {len(x)}."
+        )
+    if not math.isfinite(t) or abs(t) > MAX_TIME:
+        raise RecordError("not_finite", f"`t` must be a finite number of seconds, up to {MAX_TIME:g}.")
+    for value in x:
+        if math.isinf(value):
+            raise RecordError("not_finite", "`x` must hold finite numbers; send `null` for a missing value.")
+        if abs(value) > MAX_VALUE:
+            raise RecordError("out_of_range", f"`x` must hold numbers up to {MAX_VALUE:g} in magnitude.")
+
+
 class Ledger:
     """What a stream has been given so far, as far as it decides what it may be given next.
 
@@ -96,7 +111,7 @@ class Ledger:
             With code ``dimension``, ``not_finite``, ``out_of_range``, ``invalid``, ``label_invalid``, ``seq_gap``,
             ``seq_conflict`` or ``late_sample``.
         """
-        self._check_values(t, x)
+        check_values(self._spec, t, x)
         if y is not None:
             self._check_label(y)
         sample = Sample(seq=self.last_seq + 1 if seq is None else seq, t=t, x=tuple(x), y=y)
@@ -118,19 +133,6 @@ class Ledger:
             )
         self._count(sample)
         return Verdict.NEW, sample
-
-    def _check_values(self, t: float, x: Sequence[float]) -> None:
-        if len(x) != self._spec.num_features:
-            raise RecordError(
-                "dimension", f"`x` must hold {self._spec.num_features} values, one a feature of the spec: got {len(x)}."
-            )
-        if not math.isfinite(t) or abs(t) > MAX_TIME:
-            raise RecordError("not_finite", "`t` must be a finite number of seconds.")
-        for value in x:
-            if math.isinf(value):
-                raise RecordError("not_finite", "`x` must hold finite numbers; send `null` for a missing value.")
-            if abs(value) > MAX_VALUE:
-                raise RecordError("out_of_range", f"`x` must hold numbers up to {MAX_VALUE:g} in magnitude.")
 
     def _repeat(self, sample: Sample) -> Verdict:
         known = self._fingerprints.get(sample.seq)
@@ -198,4 +200,4 @@ class Ledger:
             del self._labels[next(iter(self._labels))]
 
 
-__all__ = ["MAX_VALUE", "Ledger", "Verdict", "fingerprint"]
+__all__ = ["MAX_VALUE", "Ledger", "Verdict", "check_values", "fingerprint"]

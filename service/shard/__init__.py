@@ -1,0 +1,4 @@
+"""Shards: who owns streams, and what happens to their samples.
+
+`host` is the way in; `pipeline` is the way of a sample.
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from liquid_core.spec import ModelSpec
 from liquid_core.types import FloatArray
-from service.messages import DriftSummary, ErrorSummary, Prediction
+from service.messages import DriftSummary, ErrorSummary, LabelValue, Prediction
 
 #: The detector whose name a drift alarm carries.
 DETECTOR = "page_hinkley"
@@ -27,6 +28,16 @@ def predictions(spec: ModelSpec, prediction: FloatArray, half_width: FloatArray)
         Prediction(horizon=horizon, y=at.tolist(), lower=(at - width).tolist(), upper=(at + width).tolist())
         for horizon, at, width in zip(horizons, y, half, strict=True)
     ]
+
+
+def values(x: tuple[float, ...]) -> list[float | None]:
+    """A sample's values as they came: `None` where one was missing."""
+    return [None if math.isnan(value) else value for value in x]
+
+
+def label(spec: ModelSpec, y: tuple[float, ...]) -> LabelValue:
+    """A label as it came: the name of the class, or one number a target."""
+    return spec.classes[int(y[0])] if spec.task == "classification" else list(y)
 
 
 def score(value: float) -> float | None:
@@ -76,4 +87,4 @@ def drift(arrays: dict[str, NDArray[Any]]) -> DriftSummary:
     return DriftSummary(events=events, last_seq=int(arrays["stream.last_drift_seq"]) if events else None)
 
 
-__all__ = ["detector", "drift", "errors", "predictions", "score", "stored_answer"]
+__all__ = ["detector", "drift", "errors", "label", "predictions", "score", "stored_answer", "values"]

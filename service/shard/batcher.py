@@ -1,0 +1,159 @@
+"""The batcher: what waits to be stepped, and the next micro-batch of it.
+
+There is no fixed delay: while the engine works on one micro-batch the next one gathers here. Streams take turns, a few
+records each, so that a thousand samples of one stream do not stand in everybody's way; a stream's own records stay in
+their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult
+from service.problems import Problem
+from service.shard.streams import HotStream
+
+#: Records of one stream in one micro-batch.
+MAX_PER_STREAM = 8
+
+Item = SampleIn | LabelIn
+Outcome = SampleResult | LabelResult | ProblemItem
+
+
+@dataclass(slots=True)
+class Submission:
+    """Records that one request brought for one stream."""
+
+    stream: HotStream
+    items: Sequence[Item]
+    done: asyncio.Future[Sequence[Outcome]]
+    received_at: float = field(default_factory=time.perf_counter)
+    outcomes: list[Outcome] = field(default_factory=list)
+    #: Items that have been handed to a micro-batch.
+    taken: int = 0
+
+    def settle(self, outcome: Outcome) -> None:
+        """Add the outcome of the next item; the request is answered when all have one."""
+        self.outcomes.append(outcome)
+        if len(self.outcomes) == len(self.items) and not self.done.done():
+            self.done.set_result(self.outcomes)
+
+    def fail(self, problem: Problem) -> None:
+        """Answer the whole request with `problem`; items that were not taken yet never will be."""
+        self.taken = len(self.items)
+        if not self.done.done():
+            self.done.set_exception(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One item of a micro-batch."""
+
+    submission: Submission
+    item: Item
+
+    @property
+    def stream(self) -> HotStream:
+        return self.submission.stream
+
+
+class Batcher:
+    """Queues by stream, bounded in number and in waiting time.
+
+    Parameters
+    ----------
+    max_batch_size
+        Records in one micro-batch.
+    max_pending
+        Records that may wait in all; beyond it new requests are refused.
+    max_queue_delay_ms
+        A request whose turn would come later than this is refused.
+    """
+
+    def __init__(self, *, max_batch_size: int, max_pending: int, max_queue_delay_ms: float) -> None:
+        self._max_batch_size = max_batch_size
+        self._max_pending = max_pending
+        self._max_queue_delay_s = max_queue_delay_ms / 1000
+        self._queues: dict[str, deque[Submission]] = {}
+        self._pending_by_stream: dict[str, int] = {}
+        self._arrived = asyncio.Event()
+        self._cycle_s = 0.0
+        self.pending = 0
+        self.closed = False
+
+    def offer(self, submission: Submission) -> None:
+        """Queue a submission, or raise `Problem` ``overloaded``."""
+        stream_id = submission.stream.id
+        wait = self._expected_wait_s(stream_id)
+        if self.pending >= self._max_pending or wait > self._max_queue_delay_s:
+            raise Problem(
+                "overloaded",
+                "too many samples are waiting; send again after the time in Retry-After.",
+                retry_after_s=max(0.05, min(wait, 30.0)),
+            )
+        self._queues.setdefault(stream_id, deque()).append(submission)
+        self._pending_by_stream[stream_id] = self._pending_by_stream.get(stream_id, 0) + len(submission.items)
+        self.pending += len(submission.items)
+        self._arrived.set()
+
+    async def next_batch(self) -> list[Waiting]:
+        """The next micro-batch, as soon as anything waits; empty when closed and drained."""
+        while not self._queues:
+            if self.closed:
+                return []
+            self._arrived.clear()
+            await self._arrived.wait()
+        batch: list[Waiting] = []
+        for stream_id in list(self._queues):
+            room = min(MAX_PER_STREAM, self._max_batch_size - len(batch))
+            if room <= 0:
+                break
+            batch += self._take(stream_id, room)
+        self.pending -= len(batch)
+        return batch
+
+    def _take(self, stream_id: str, room: int) -> list[Waiting]:
+        queue = self._queues.pop(stream_id)
+        taken: list[Waiting] = []
+        while queue and len(taken) < room:
+            submission = queue[0]
+            items = submission.items[submission.taken : submission.taken + room - len(taken)]
+            taken += [Waiting(submission, item) for item in items]
+            submission.taken += len(items)
+            if submission.taken == len(submission.items):
+                queue.popleft()
+        left = self._pending_by_stream[stream_id] - len(taken)
+        if queue:
+            self._queues[stream_id] = queue  # at the end: the others have their turn first
+            self._pending_by_stream[stream_id] = left
+        else:
+            del self._pending_by_stream[stream_id]
+        return taken
+
+    def forget(self, stream_id: str, problem: Problem) -> None:
+        """Answer everything that waits for a stream with `problem`."""
+        for submission in self._queues.pop(stream_id, ()):
+            submission.fail(problem)
+        self.pending -= self._pending_by_stream.pop(stream_id, 0)
+
+    def close(self) -> None:
+        """Take nothing more; `next_batch` ends once the queues are empty."""
+        self.closed = True
+        self._arrived.set()
+
+    def cycle_took(self, seconds: float) -> None:
+        """Tell how long one micro-batch took, for the estimate of waiting times."""
+        self._cycle_s += 0.2 * (seconds - self._cycle_s) if self._cycle_s else seconds
+
+    def _expected_wait_s(self, stream_id: str) -> float:
+        """Until a record offered now would be stepped: cycles ahead of it times a cycle's recent length."""
+        own = self._pending_by_stream.get(stream_id, 0) // MAX_PER_STREAM
+        others = sum(min(count, MAX_PER_STREAM) for count in self._pending_by_stream.values()) // self._max_batch_size
+        return (own + others) * self._cycle_s
+
+
+__all__ = ["Batcher", "Item", "Outcome", "Submission", "Waiting"]

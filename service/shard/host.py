@@ -1,0 +1,312 @@
+"""The shard host: streams that can be created, fed, asked and removed. What the edge talks to.
+
+It owns the shards of its store from `start` to `drain`; a second host on the same store takes them over, and this one's
+writes then fail (`Fenced`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import structlog
+import torch
+from numpy.typing import NDArray
+
+from liquid_core.engine.admission import check_values
+from liquid_core.engine.records import Sample
+from liquid_core.errors import RecordError
+from liquid_core.spec import ModelSpec
+from service.messages import (
+    LabelIn,
+    LabelResult,
+    PredictIn,
+    PredictResult,
+    ProblemItem,
+    Readiness,
+    SampleIn,
+    SampleResult,
+    StreamHistory,
+    StreamInfo,
+    StreamPage,
+)
+from service.metrics import Metrics
+from service.problems import Problem
+from service.settings import Settings
+from service.shard import answers, intake
+from service.shard.batcher import Batcher, Item, Outcome, Submission
+from service.shard.history import HistoryBook
+from service.shard.models import EngineRoom
+from service.shard.pipeline import Pipeline
+from service.shard.snapshots import Snapshotter
+from service.shard.streams import HotStream, StreamTable
+from service.shard.upkeep import Upkeep
+from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
+
+log = structlog.get_logger(__name__)
+
+
+class StreamHost:
+    """All streams of one store, served by this process.
+
+    Parameters
+    ----------
+    store
+        Connected; the host acquires all its shards when it starts.
+    """
+
+    def __init__(self, settings: Settings, store: StreamStore, metrics: Metrics) -> None:
+        self._settings = settings
+        self._store = store
+        self._metrics = metrics
+        self._room = EngineRoom()
+        self._table = StreamTable(store, self._room, metrics)
+        self._batcher = Batcher(
+            max_batch_size=settings.max_batch_size,
+            max_pending=settings.max_pending,
+            max_queue_delay_ms=settings.max_queue_delay_ms,
+        )
+        self._snapshotter = Snapshotter(store, self._room, metrics, every=settings.snapshot_every)
+        self._history = HistoryBook()
+        self._durability: Durability = "unknown"
+        self._store_name = "unknown"
+        self._pipeline: Pipeline | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take the shards over and begin to work."""
+        torch.set_num_threads(self._settings.engine_threads)
+        health = await self._store.self_check()
+        self._durability = health.durability
+        self._store_name = f"{health.server} {health.version}"
+        await self._store.acquire(range(self._store.num_shards))
+        self._metrics.store_up.set(1)
+        self._pipeline = Pipeline(
+            store=self._store,
+            room=self._room,
+            table=self._table,
+            batcher=self._batcher,
+            snapshotter=self._snapshotter,
+            history=self._history,
+            metrics=self._metrics,
+            durability=self._durability,
+        )
+        upkeep = Upkeep(
+            store=self._store,
+            room=self._room,
+            table=self._table,
+            snapshotter=self._snapshotter,
+            pipeline=self._pipeline,
+            metrics=self._metrics,
+            idle_s=self._settings.snapshot_idle_s,
+        )
+        self._tasks = [
+            asyncio.create_task(self._pipeline.run(), name="pipeline"),
+            asyncio.create_task(upkeep.run(), name="upkeep"),
+            asyncio.create_task(upkeep.warm_up(), name="warm-up"),
+        ]
+
+    async def drain(self) -> None:
+        """Answer what was taken, write every stream's snapshot, and stop."""
+        self._batcher.close()
+        if not self._tasks:
+            return
+        working = self._tasks[0]
+        await asyncio.wait([working], timeout=self._settings.shutdown_timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._snapshotter.write(self._table.hot())
+        except StoreError as error:
+            log.warning("last_snapshots_failed", error=str(error))
+        self._room.close()
+
+    def readiness(self) -> Readiness:
+        """Whether samples are taken, and why not."""
+        reasons = []
+        if self._pipeline is None:
+            reasons.append("starting")
+        elif self._pipeline.fenced:
+            reasons.append("fenced: another server has taken over")
+        elif not self._pipeline.store_up:
+            reasons.append("store: the last write did not reach it")
+        elif self._tasks[0].done() and not self._batcher.closed:
+            reasons.append("pipeline: it has stopped; restart the server")
+        if self._batcher.closed:
+            reasons.append("draining")
+        return Readiness(
+            ready=not reasons, store=self._store_name, durability=self._durability, engine="torch", reasons=reasons
+        )
+
+    # --- streams -----------------------------------------------------------------------------------------------------
+
+    async def create(self, stream_id: str, spec: ModelSpec) -> tuple[StreamInfo, bool]:
+        """Make a stream, or confirm the one that is there; True: newly made."""
+        with _StoreProblems():
+            created = await self._table.create(stream_id, spec)
+            stream = await self._table.get(stream_id)
+        if stream.spec.digest != spec.digest:
+            raise Problem("spec_conflict", "the stream exists with another spec; delete it first, or take another id.")
+        if created:
+            self._metrics.streams.inc()
+        return await self._info(stream), created
+
+    async def describe(self, stream_id: str) -> StreamInfo:
+        return await self._info(await self._get(stream_id))
+
+    async def delete(self, stream_id: str) -> None:
+        """Remove a stream, its log and its snapshots for good."""
+        with _StoreProblems():
+            removed = await self._table.delete(stream_id)
+        problem = Problem("stream_not_found", "no stream has this id.")
+        self._batcher.forget(stream_id, problem)
+        self._history.forget(stream_id)
+        if not removed:
+            raise problem
+        self._metrics.streams.dec()
+
+    async def list(self, cursor: str | None, limit: int) -> StreamPage:
+        """One page of descriptions."""
+        with _StoreProblems():
+            try:
+                ids, after = await self._store.list_ids(cursor, limit)
+            except BadCursor as error:
+                raise Problem("invalid", str(error)) from None
+        infos = []
+        for stream_id in ids:
+            try:
+                infos.append(await self.describe(stream_id))
+            except Problem as problem:
+                if problem.code != "stream_not_found":  # deleted since the page was read
+                    raise
+        return StreamPage(streams=infos, next_cursor=after)
+
+    async def _get(self, stream_id: str) -> HotStream:
+        with _StoreProblems():
+            return await self._table.get(stream_id)
+
+    async def _info(self, stream: HotStream) -> StreamInfo:
+        arrays = await self._room.run(stream.arrays)
+        samples = int(arrays["stream.samples"])
+        return StreamInfo(
+            id=stream.id,
+            spec=stream.spec,
+            created_at=stream.meta.created_at,
+            last_seq=int(arrays["stream.seq"]),
+            last_t=float(arrays["clock.last_t"]) if samples else None,
+            samples=samples,
+            labels=int(arrays["stream.labels"]),
+            updates=int(arrays["stream.updates"]),
+            updates_skipped=int(arrays["stream.skipped"]),
+            drift=answers.drift(arrays),
+            errors=answers.errors(stream.spec, arrays),
+            parameters=stream.model.engine.num_params,
+            state_bytes=stream.model.engine.layout.row_bytes,
+            durability=self._durability,
+        )
+
+    # --- samples and labels ------------------------------------------------------------------------------------------
+
+    async def submit_samples(self, stream_id: str, samples: Sequence[SampleIn]) -> Sequence[SampleResult | ProblemItem]:
+        """Predict, then learn; one answer a sample, in order."""
+        return cast(Sequence[SampleResult | ProblemItem], await self._submit(stream_id, samples))
+
+    async def submit_labels(self, stream_id: str, labels: Sequence[LabelIn]) -> Sequence[LabelResult | ProblemItem]:
+        """Learn from labels of earlier samples; one answer a label, in order."""
+        return cast(Sequence[LabelResult | ProblemItem], await self._submit(stream_id, labels))
+
+    async def _submit(self, stream_id: str, items: Sequence[Item]) -> Sequence[Outcome]:
+        if not items:
+            return []
+        if self._pipeline is None or self._batcher.closed:
+            raise Problem("draining", "the server is starting or stopping; send again.", retry_after_s=1.0)
+        if self._pipeline.fenced:
+            raise Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0)
+        stream = await self._get(stream_id)
+        done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+        try:
+            self._batcher.offer(Submission(stream=stream, items=tuple(items), done=done))
+        except Problem as problem:
+            self._metrics.queue_rejected.labels(reason=problem.code).inc(len(items))
+            raise
+        # The records are taken: they are stepped even if the client goes away before its answer is ready.
+        return await asyncio.shield(done)
+
+    async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult:
+        """What would be answered if a sample came next; nothing changes."""
+        stream = await self._get(stream_id)
+        arrays = await self._room.run(stream.arrays)
+        sample = _peeked_sample(stream.spec, peek, arrays)
+
+        def look() -> tuple[int, Any]:
+            last_seq = int(stream.arrays()["stream.seq"])
+            return last_seq, stream.model.engine.peek(stream.model.slab, stream.slot, sample)
+
+        last_seq, results = await self._room.run(look)
+        made = answers.predictions(stream.spec, results.prediction[0], results.half_width[0])
+        return PredictResult(last_seq=last_seq, predictions=made)
+
+    # --- looking in --------------------------------------------------------------------------------------------------
+
+    async def history(self, stream_id: str, limit: int) -> StreamHistory:
+        """The last samples and their answers, as far as they are kept in memory."""
+        await self._get(stream_id)
+        return StreamHistory(id=stream_id, points=self._history.read(stream_id, limit))
+
+    async def export_state(self, stream_id: str) -> bytes:
+        """Everything that the stream is, as a safetensors file."""
+        stream = await self._get(stream_id)
+        state = await self._room.run(stream.state)
+        return state.to_bytes(stream.model.engine.layout)
+
+    async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
+        """Number of the last sample of each of these streams; streams that do not exist are left out."""
+        found = {}
+        for stream_id in stream_ids:
+            try:
+                stream = await self._get(stream_id)
+                found[stream_id] = int((await self._room.run(stream.arrays))["stream.seq"])
+            except Problem as problem:
+                if problem.code != "stream_not_found":
+                    raise
+        return found
+
+
+def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[Any]]) -> Sample:
+    """The sample to imagine: by default one typical gap after the last, all values missing."""
+    last_t, gap = float(arrays["clock.last_t"]), float(arrays["clock.gap"])
+    started = int(arrays["stream.samples"]) > 0
+    t = intake.seconds(peek.t) if peek.t is not None else last_t + (gap if gap > 0 else 1.0)
+    x = intake.values(peek.x) if peek.x is not None else (float("nan"),) * spec.num_features
+    try:
+        check_values(spec, t, x)
+    except RecordError as error:
+        raise Problem(error.code, str(error)) from None
+    if started and t < last_t:
+        raise Problem("late_sample", "`t` must not lie before the stream's last sample.")
+    return Sample(seq=int(arrays["stream.seq"]) + 1, t=t, x=x)
+
+
+class _StoreProblems:
+    """Turns the store's errors into problems."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, Fenced):
+            raise Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0) from error
+        if isinstance(error, StoreFull):
+            raise Problem(
+                "store_full", "the store has no room left; nothing was changed.", retry_after_s=5.0
+            ) from error
+        if isinstance(error, StoreError) and not isinstance(error, BadCursor):
+            log.error("store_failed", error=str(error))
+            raise Problem("store_unavailable", "the store does not answer; try again.", retry_after_s=1.0) from error
+
+
+__all__ = ["StreamHost"]

@@ -1,0 +1,70 @@
+"""Models in memory: for every spec in use one engine, and one slab of the streams that are hot.
+
+Slabs and engines belong to a single worker thread. All access goes through `EngineRoom.run`, in order, so a stream's
+row never changes under somebody's eyes, and the event loop stays free while tensors are busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from liquid_core.engine.slab import Slab
+from liquid_core.engine.torch_engine import TorchEngine
+from liquid_core.spec import ModelSpec
+from liquid_core.state import numeric_fingerprint
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A spec's engine and slab."""
+
+    spec: ModelSpec
+    engine: TorchEngine
+    slab: Slab
+
+    @property
+    def name(self) -> str:
+        """Kind of the cell: the `model` label of metrics."""
+        return self.spec.cell_spec.kind
+
+    @property
+    def numerics(self) -> str:
+        return numeric_fingerprint(self.engine.name)
+
+
+class EngineRoom:
+    """The worker thread and the models that it owns."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._models: dict[str, Model] = {}
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Run `work` in the worker thread, after everything that was asked for before it."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def model(self, spec: ModelSpec) -> Model:
+        """The model of `spec`, built at its first use."""
+        if spec.digest not in self._models:
+            self._models[spec.digest] = await self.run(lambda: self._models.get(spec.digest) or _build(spec))
+        return self._models[spec.digest]
+
+    def models(self) -> list[Model]:
+        return list(self._models.values())
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+def _build(spec: ModelSpec) -> Model:
+    engine = TorchEngine(spec)
+    return Model(spec=spec, engine=engine, slab=Slab(engine.layout))
+
+
+__all__ = ["EngineRoom", "Model"]

@@ -1,0 +1,358 @@
+"""The way of a sample through the service: admit -> append -> step -> reply.
+
+One loop takes micro-batch after micro-batch from the batcher:
+
+1. *admit*: every record is checked against its stream; refused ones and repeats go no further;
+2. *append*: the admitted ones go to the log in one fenced script call; from here on they are part of their streams;
+3. *step*: the engine applies them in its own thread, while the next micro-batch gathers;
+4. *reply*: every request gets its answers, and snapshots are written where replay would get long.
+
+If an append fails, or nobody knows whether it failed, the streams concerned are forgotten: their next touch reads
+snapshot and log anew and so finds out. Nothing is stepped that is not known to be in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from liquid_core.engine.admission import Verdict
+from liquid_core.engine.records import Label, Record
+from liquid_core.engine.results import StepResults, Update
+from liquid_core.errors import RecordError
+from service.messages import HistoryPoint, LabelIn, LabelResult, Prediction, ProblemItem, SampleIn, SampleResult
+from service.metrics import Metrics
+from service.problems import Problem
+from service.shard import answers, intake
+from service.shard.batcher import Batcher, Outcome, Waiting
+from service.shard.history import HistoryBook
+from service.shard.models import EngineRoom, Model
+from service.shard.snapshots import Snapshotter
+from service.shard.streams import HotStream, StreamTable
+from service.store import Append, Durability, Fenced, StoreError, StoreFull, StoreUnavailable, StreamStore, encode_entry
+
+log = structlog.get_logger(__name__)
+
+#: Pauses before an append is tried again; it is idempotent, so trying again is always safe.
+APPEND_RETRY_PAUSES_S = (0.05, 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A record that its stream may apply, or one that it has applied before."""
+
+    waiting: Waiting
+    verdict: Verdict
+    record: Record
+    position: int
+
+    @property
+    def stream(self) -> HotStream:
+        return self.waiting.stream
+
+
+class Pipeline:
+    """Runs micro-batches until it is drained."""
+
+    def __init__(
+        self,
+        *,
+        store: StreamStore,
+        room: EngineRoom,
+        table: StreamTable,
+        batcher: Batcher,
+        snapshotter: Snapshotter,
+        history: HistoryBook,
+        metrics: Metrics,
+        durability: Durability,
+    ) -> None:
+        self._store = store
+        self._room = room
+        self._table = table
+        self._batcher = batcher
+        self._snapshotter = snapshotter
+        self._history = history
+        self._metrics = metrics
+        self._durability = durability
+        #: Set once another owner has taken a shard over: from then on nothing may be written.
+        self.fenced = False
+        #: Whether the last write reached the store.
+        self.store_up = True
+
+    async def run(self) -> None:
+        """Work until the batcher is closed and empty."""
+        while batch := await self._batcher.next_batch():
+            started = time.perf_counter()
+            self._metrics.queue_depth.set(self._batcher.pending)
+            try:
+                await self._process(batch)
+            except Exception:
+                log.exception("micro_batch_failed")
+                problem = Problem("internal", "the server failed on this request; see its log.")
+                await self._give_up(batch, problem)
+            self._batcher.cycle_took(time.perf_counter() - started)
+
+    async def _process(self, batch: list[Waiting]) -> None:
+        begun = time.perf_counter()
+        outcomes: list[Outcome | Admitted] = [self._admit(waiting) for waiting in batch]
+        fresh = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.NEW]
+        try:
+            failed = await self._append(fresh) if fresh else {}
+        except Problem as problem:
+            await self._give_up(batch, problem)
+            return
+        appended = time.perf_counter()
+        answered = await self._step([entry for entry in fresh if entry.stream.id not in failed])
+        stepped = time.perf_counter()
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, Admitted):
+                outcome = answered[id(outcome)] if id(outcome) in answered else await self._answer_again(outcome)
+            self._count(waiting, outcome)
+            waiting.submission.settle(outcome)
+        for stream_id, reason in failed.items():
+            await self._give_up([waiting for waiting in batch if waiting.stream.id == stream_id], reason)
+        self._time(batch, begun, appended, stepped)
+        await self._snapshot_where_due(fresh)
+
+    # --- admit -------------------------------------------------------------------------------------------------------
+
+    def _admit(self, waiting: Waiting) -> Admitted | ProblemItem:
+        stream, item = waiting.stream, waiting.item
+        try:
+            verdict, record = _admit_item(stream, item)
+        except RecordError as error:
+            extensions = {"expected_seq": stream.ledger.last_seq + 1} if error.code.startswith("seq_") else {}
+            return _refusal(Problem(error.code, str(error), **extensions))
+        except Problem as problem:
+            return _refusal(problem)
+        if verdict is Verdict.NEW:
+            stream.position += 1
+        return Admitted(waiting=waiting, verdict=verdict, record=record, position=stream.position)
+
+    # --- append ------------------------------------------------------------------------------------------------------
+
+    async def _append(self, fresh: list[Admitted]) -> dict[str, Problem]:
+        """Bring the records into the log; the streams whose records it did not take, with the reason.
+
+        Raises the `Problem` to answer everybody with where the store failed as a whole.
+        """
+        appends = self._appends(fresh)
+        started = time.perf_counter()
+        try:
+            outcomes = await self._append_with_retries(appends)
+        except Fenced as error:
+            self.fenced = True
+            self._metrics.fenced_writes.inc()
+            log.error("fenced", error=str(error))
+            raise Problem(
+                "fenced", "another server has taken over this stream; send there.", retry_after_s=1.0
+            ) from None
+        except StoreFull as error:
+            raise self._store_problem("store_full", "the store has no room left", error) from None
+        except StoreError as error:
+            raise self._store_problem("store_unavailable", "the store does not answer", error) from None
+        self.store_up = True
+        self._metrics.store_up.set(1)
+        self._metrics.log_append_duration_seconds.observe(time.perf_counter() - started)
+        self._metrics.log_append_entries.inc(len(fresh))
+        failed: dict[str, Problem] = {}
+        for append, outcome in zip(appends, outcomes, strict=True):
+            if outcome == "missing":
+                failed[append.stream_id] = _gone()
+            elif outcome == "mismatch":
+                log.error("log_mismatch", stream_id=append.stream_id)
+                failed[append.stream_id] = Problem(
+                    "store_unavailable", "the log is not where it was; send again.", retry_after_s=0.5
+                )
+        return failed
+
+    def _appends(self, fresh: list[Admitted]) -> list[Append]:
+        by_stream: dict[str, list[Admitted]] = {}
+        for admitted in fresh:
+            by_stream.setdefault(admitted.stream.id, []).append(admitted)
+        return [
+            Append(
+                stream_id=stream_id,
+                first_position=entries[0].position,
+                entries=[
+                    encode_entry(entry.record, entry.position, self._store.epoch_of(stream_id)) for entry in entries
+                ],
+            )
+            for stream_id, entries in by_stream.items()
+        ]
+
+    async def _append_with_retries(self, appends: list[Append]) -> Sequence[str]:
+        for pause in APPEND_RETRY_PAUSES_S:
+            try:
+                return await self._store.append(appends)
+            except StoreUnavailable as error:
+                log.warning("append_unknown" if error.outcome_unknown else "append_failed", error=str(error))
+                await asyncio.sleep(pause)
+        return await self._store.append(appends)
+
+    def _store_problem(self, code: str, what: str, error: StoreError) -> Problem:
+        self.store_up = False
+        self._metrics.store_up.set(0)
+        self._metrics.log_append_failures.labels(reason=code).inc()
+        log.error("append_failed", code=code, error=str(error))
+        return Problem(code, f"{what}; nothing was acknowledged. Send again with the same `seq`.", retry_after_s=1.0)
+
+    async def _give_up(self, batch: list[Waiting], problem: Problem) -> None:
+        """Answer these requests, and what waits behind them for the same streams, with `problem`."""
+        for waiting in batch:
+            waiting.submission.fail(problem)
+        for stream_id in {waiting.stream.id for waiting in batch}:
+            self._batcher.forget(stream_id, problem)
+            await self._table.abandon(stream_id)
+
+    # --- step --------------------------------------------------------------------------------------------------------
+
+    async def _step(self, fresh: list[Admitted]) -> dict[int, Outcome]:
+        """Apply the records; the outcome of each by its identity."""
+        by_model: dict[str, list[Admitted]] = {}
+        for admitted in fresh:
+            by_model.setdefault(admitted.stream.spec.digest, []).append(admitted)
+        outcomes: dict[int, Outcome] = {}
+        for group in by_model.values():
+            model = group[0].stream.model
+            started = time.perf_counter()
+            group, results = await self._room.run(partial(_step_group, model, group))
+            self._metrics.batch_duration_seconds.labels(model=model.name).observe(time.perf_counter() - started)
+            self._metrics.batch_size.labels(model=model.name).observe(len(group))
+            for index, admitted in enumerate(group):
+                outcomes[id(admitted)] = self._outcome(admitted, results, index)
+        return outcomes
+
+    def _outcome(self, admitted: Admitted, results: StepResults, index: int) -> SampleResult | LabelResult:
+        stream, record = admitted.stream, admitted.record
+        anomaly = answers.score(results.anomaly[index])
+        drift = answers.detector(bool(results.drift[index]))
+        self._observe_learning(stream, results, index)
+        if isinstance(record, Label):
+            self._history.label(stream.id, record.seq, answers.label(stream.spec, record.y))
+            return self._label_result(record.seq, anomaly, drift)
+        made = answers.predictions(stream.spec, results.prediction[index], results.half_width[index])
+        self._history.sample(
+            stream.id,
+            HistoryPoint(
+                seq=record.seq,
+                t=record.t,
+                x=answers.values(record.x),
+                y=None if record.y is None else answers.label(stream.spec, record.y),
+                predictions=made,
+                anomaly=anomaly,
+                drift=drift,
+            ),
+        )
+        return self._sample_result(record.seq, made, anomaly, drift)
+
+    def _label_result(
+        self, seq: int, anomaly: float | None, drift: str | None, *, duplicate: bool = False
+    ) -> LabelResult:
+        return LabelResult(seq=seq, anomaly=anomaly, drift=drift, duplicate=duplicate, durability=self._durability)
+
+    def _sample_result(
+        self,
+        seq: int,
+        made: list[Prediction] | None,
+        anomaly: float | None,
+        drift: str | None,
+        *,
+        duplicate: bool = False,
+    ) -> SampleResult:
+        return SampleResult(
+            seq=seq, predictions=made, anomaly=anomaly, drift=drift, duplicate=duplicate, durability=self._durability
+        )
+
+    async def _answer_again(self, admitted: Admitted) -> Outcome:
+        """The stored answer to a record that had been applied before."""
+        stream, record = admitted.stream, admitted.record
+        if admitted.verdict is Verdict.NEW:
+            return _refusal(_gone())  # it was not stepped: its stream was deleted, or its log failed
+        if isinstance(record, Label):
+            return self._label_result(record.seq, None, None, duplicate=True)
+        try:
+            arrays = await self._room.run(stream.arrays)
+        except Problem as problem:
+            return _refusal(problem)
+        stored = answers.stored_answer(stream.spec, arrays, record.seq)
+        made, anomaly, drift = stored if stored is not None else (None, None, None)
+        return self._sample_result(record.seq, made, anomaly, drift, duplicate=True)
+
+    # --- afterwards --------------------------------------------------------------------------------------------------
+
+    def _observe_learning(self, stream: HotStream, results: StepResults, index: int) -> None:
+        model = stream.model.name
+        update = results.update[index]
+        if update != Update.NONE:
+            self._metrics.updates.labels(model=model, result="ok" if update == Update.APPLIED else "skipped").inc()
+        if results.surprise[index] >= 0:
+            self._metrics.prequential_error.labels(model=model).observe(results.surprise[index])
+        if results.drift[index]:
+            self._metrics.drift_events.labels(model=model, detector=answers.DETECTOR).inc()
+            log.info("drift_detected", stream_id=stream.id, seq=stream.ledger.last_seq)
+
+    def _count(self, waiting: Waiting, outcome: Outcome) -> None:
+        metrics, model = self._metrics, waiting.stream.model.name
+        if isinstance(outcome, ProblemItem):
+            result = "rejected"
+            if isinstance(waiting.item, SampleIn):
+                metrics.samples_rejected.labels(reason=outcome.problem["code"]).inc()
+        else:
+            result = "duplicate" if outcome.duplicate else "applied"
+        if isinstance(waiting.item, LabelIn):
+            metrics.labels.labels(result=result).inc()
+        else:
+            metrics.samples.labels(model=model, result=result).inc()
+
+    def _time(self, batch: list[Waiting], begun: float, appended: float, stepped: float) -> None:
+        now = time.perf_counter()
+        for waiting in batch:
+            model = waiting.stream.model.name
+            for stage, seconds in (
+                ("queue", begun - waiting.submission.received_at),
+                ("append", appended - begun),
+                ("step", stepped - appended),
+                ("total", now - waiting.submission.received_at),
+            ):
+                self._metrics.step_duration_seconds.labels(model=model, stage=stage).observe(seconds)
+
+    async def _snapshot_where_due(self, fresh: list[Admitted]) -> None:
+        touched = {admitted.stream.id: admitted.stream for admitted in fresh}.values()
+        try:
+            await self._snapshotter.write_due(list(touched))
+        except Fenced:
+            self.fenced = True
+        except StoreError as error:
+            # The log still has everything: a snapshot that failed only makes the next replay longer.
+            log.warning("snapshot_failed", error=str(error))
+
+
+def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, Record]:
+    if isinstance(item, LabelIn):
+        return stream.ledger.admit_label(item.seq, intake.label(item.y, stream.spec))
+    label = None if item.y is None else intake.label(item.y, stream.spec)
+    return stream.ledger.admit_sample(intake.seconds(item.t), intake.values(item.x), item.seq, label)
+
+
+def _step_group(model: Model, group: list[Admitted]) -> tuple[list[Admitted], StepResults]:
+    """Step those whose stream still is in memory: a deleted one's slot may belong to another stream by now."""
+    live = [admitted for admitted in group if not admitted.stream.abandoned]
+    slots, records = [admitted.stream.slot for admitted in live], [admitted.record for admitted in live]
+    return live, model.engine.step(model.slab, slots, records)
+
+
+def _gone() -> Problem:
+    return Problem("stream_not_found", "the stream was deleted meanwhile; create it again.")
+
+
+def _refusal(problem: Problem) -> ProblemItem:
+    return ProblemItem(problem=problem.as_dict())
+
+
+__all__ = ["Pipeline"]

@@ -1,0 +1,74 @@
+"""Snapshots: how long a replay after a crash may get is decided here."""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+from service.metrics import Metrics
+from service.shard.models import EngineRoom
+from service.shard.streams import HotStream
+from service.store import Snapshot, StreamStore
+
+#: Snapshots in one call to the store: bounds the size of a script's arguments.
+MAX_PER_CALL = 32
+
+
+class Snapshotter:
+    """Writes the state of streams whose log has grown long.
+
+    Parameters
+    ----------
+    every
+        Records after which a stream is due. The first snapshot of a stream comes earlier, by an amount drawn from its
+        id, so that streams that tick together do not all fall due together.
+    """
+
+    def __init__(self, store: StreamStore, room: EngineRoom, metrics: Metrics, *, every: int) -> None:
+        self._store = store
+        self._room = room
+        self._metrics = metrics
+        self._every = every
+
+    async def write_due(self, streams: list[HotStream]) -> None:
+        """Write those of `streams` that are due."""
+        await self.write([stream for stream in streams if self._is_due(stream)])
+
+    async def write(self, streams: list[HotStream]) -> None:
+        """Write all of `streams` that have anything new."""
+        streams = [stream for stream in streams if stream.replay_length > 0 and not stream.abandoned]
+        for start in range(0, len(streams), MAX_PER_CALL):
+            await self._write_some(streams[start : start + MAX_PER_CALL])
+
+    async def _write_some(self, streams: list[HotStream]) -> None:
+        started = time.perf_counter()
+
+        def read() -> list[tuple[HotStream, Snapshot]]:
+            # A stream may have been forgotten, and its slot given away, since it was chosen.
+            live = [stream for stream in streams if not stream.abandoned]
+            return [(stream, _snapshot_of(stream)) for stream in live]
+
+        snapshots = await self._room.run(read)
+        await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
+        for stream, snapshot in snapshots:
+            stream.snapshot_position = snapshot.position
+            stream.snapshot_at = time.monotonic()
+            self._metrics.snapshot_bytes.observe(len(snapshot.blob))
+        self._metrics.snapshots.inc(len(snapshots))
+        self._metrics.snapshot_duration_seconds.observe(time.perf_counter() - started)
+
+    def _is_due(self, stream: HotStream) -> bool:
+        every = self._every
+        if stream.snapshot_position == 0:
+            every -= zlib.crc32(stream.id.encode()) % max(1, self._every // 2)
+        return stream.replay_length >= every
+
+
+def _snapshot_of(stream: HotStream) -> Snapshot:
+    state = stream.state()
+    layout = stream.model.engine.layout
+    applied = int(layout.views(state.row[None])["stream.records"][0])
+    return Snapshot(stream_id=stream.id, position=applied, blob=state.to_bytes(layout))
+
+
+__all__ = ["Snapshotter"]

@@ -1,0 +1,137 @@
+"""Upkeep: what a host does beside its micro-batches, now and then, in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+import structlog
+
+from service.metrics import Metrics
+from service.problems import Problem
+from service.shard.models import EngineRoom
+from service.shard.pipeline import Pipeline
+from service.shard.snapshots import Snapshotter
+from service.shard.streams import StreamTable
+from service.store import StoreError, StreamStore
+
+log = structlog.get_logger(__name__)
+
+INTERVAL_S = 2.0
+WARM_UP_PAGE = 256
+#: Quantiles of the streams' recent error over the naive one that are shown as metrics.
+QUANTILES = (0.1, 0.5, 0.9)
+
+
+class Upkeep:
+    """Snapshots of streams that fell idle, fleet metrics, and whether the store is there."""
+
+    def __init__(
+        self,
+        *,
+        store: StreamStore,
+        room: EngineRoom,
+        table: StreamTable,
+        snapshotter: Snapshotter,
+        pipeline: Pipeline,
+        metrics: Metrics,
+        idle_s: float,
+    ) -> None:
+        self._store = store
+        self._room = room
+        self._table = table
+        self._snapshotter = snapshotter
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._idle_s = idle_s
+
+    async def run(self) -> None:
+        """Go round until cancelled; a round that fails is logged, and the next one comes."""
+        while True:
+            try:
+                await self._round()
+            except StoreError as error:
+                log.warning("upkeep_failed", error=str(error))
+            except Exception:
+                log.exception("upkeep_failed")
+            await asyncio.sleep(INTERVAL_S)
+
+    async def warm_up(self) -> None:
+        """Bring all streams into memory, so that their first sample after a restart need not wait for it."""
+        cursor: str | None = None
+        try:
+            self._metrics.streams.set(await self._store.count())
+            while True:
+                ids, cursor = await self._store.list_ids(cursor, WARM_UP_PAGE)
+                for stream_id in ids:
+                    await self._warm(stream_id)
+                if cursor is None:
+                    return
+        except StoreError as error:
+            log.warning("warm_up_stopped", error=str(error))
+
+    async def _warm(self, stream_id: str) -> None:
+        try:
+            await self._table.get(stream_id)
+        except Problem as problem:
+            if problem.code != "stream_not_found":
+                log.warning("warm_up_failed", stream_id=stream_id, code=problem.code)
+
+    async def _round(self) -> None:
+        await self._check_store()
+        await self._snapshot_idle()
+        await self._show_fleet()
+
+    async def _check_store(self) -> None:
+        """Ask a store that was lost whether it is back."""
+        try:
+            await self._store.ping()
+        except StoreError as error:
+            if self._pipeline.store_up:
+                log.error("store_lost", error=str(error))
+            self._pipeline.store_up = False
+        else:
+            if not self._pipeline.store_up:
+                log.info("store_back")
+            self._pipeline.store_up = True
+        self._metrics.store_up.set(self._pipeline.store_up)
+
+    async def _snapshot_idle(self) -> None:
+        if not self._pipeline.store_up or self._pipeline.fenced:
+            return
+        before = time.monotonic() - self._idle_s
+        idle = [hot for hot in self._table.hot() if hot.replay_length > 0 and hot.touched_at < before]
+        await self._snapshotter.write(idle)
+
+    async def _show_fleet(self) -> None:
+        hot = self._table.hot()
+        metrics = self._metrics
+        metrics.streams_hot.set(len(hot))
+        metrics.state_bytes.set(sum(model.slab.num_bytes for model in self._room.models()))
+        behind = [stream for stream in hot if stream.replay_length > 0]
+        metrics.log_entries_since_snapshot_max.set(max((stream.replay_length for stream in behind), default=0))
+        oldest = min((stream.snapshot_at for stream in behind), default=time.monotonic())
+        metrics.snapshot_age_seconds_max.set(time.monotonic() - oldest)
+        slots: dict[str, list[int]] = {}
+        for stream in hot:
+            slots.setdefault(stream.spec.digest, []).append(stream.slot)
+
+        def ratios() -> dict[str, list[float]]:
+            by_model: dict[str, list[float]] = {}
+            for model in self._room.models():
+                views = model.engine.layout.views(model.slab.rows)
+                at = np.asarray(slots.get(model.spec.digest, []), dtype=np.int64)
+                error, naive = views["metrics.recent"][at], views["metrics.recent_naive"][at]
+                counted = naive > 0
+                by_model.setdefault(model.name, []).extend((error[counted] / naive[counted]).tolist())
+            return by_model
+
+        for name, values in (await self._room.run(ratios)).items():
+            for quantile in QUANTILES if values else ():
+                metrics.prequential_error_ratio.labels(model=name, quantile=f"{quantile:g}").set(
+                    float(np.quantile(values, quantile))
+                )
+
+
+__all__ = ["Upkeep"]
