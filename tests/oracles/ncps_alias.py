@@ -1,4 +1,4 @@
-"""`ncps`, as far as programs written for it use it, on top of ours: what test_ncps_own_tests.py imports under that name.
+"""`ncps`, as far as programs written for it use it, on top of ours; test_ncps_own_tests.py imports it by that name.
 
 Upstream's wirings change when a model builds them, and its tests then ask them for their synapse counts. Ours never
 change; those here remember what they built last.
