@@ -33,7 +33,7 @@ from service.store.scripts import Script
 Reply = Any
 
 _REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
-_NOT_CARRIED_OUT = (BusyLoadingError, ClusterDownError, ReadOnlyError)
+_NOT_CARRIED_OUT = (BusyLoadingError, ClusterDownError)
 _UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, RedisClusterException, OSError)
 _BUSY = ("BUSY", "TRYAGAIN", "MASTERDOWN")
 
@@ -139,6 +139,8 @@ def store_errors(*, writes: bool) -> Iterator[None]:
 
 
 def _translated(error: Exception, *, writes: bool) -> StoreError:
+    if isinstance(error.__cause__, RedisError):  # the server's answer to the handshake lies below a lost connection
+        error = error.__cause__
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     code = str(getattr(error, "status_code", None) or "") or str(error).partition(" ")[0]
     if isinstance(error, _REFUSED):
@@ -147,6 +149,11 @@ def _translated(error: Exception, *, writes: bool) -> StoreError:
         return StoreFull("the store's memory is full; raise its `maxmemory` or delete streams, then send again")
     if code == "MISCONF":
         return StoreFull("the store cannot write to its disk and refuses writes; make room there, then send again")
+    if isinstance(error, ReadOnlyError):
+        return StoreUnavailable(
+            "the store is a read-only replica; point the URL at its primary, or wait for the fail-over to end",
+            outcome_unknown=False,
+        )
     if isinstance(error, _NOT_CARRIED_OUT) or code in _BUSY:
         return StoreUnavailable(f"the store takes no writes at the moment ({text}); try again", outcome_unknown=False)
     if isinstance(error, _UNAVAILABLE):

@@ -12,9 +12,9 @@ from service.store import Fenced, Snapshot, StreamStore
 
 
 @pytest.fixture
-async def rival(store: StreamStore, store_url: str, namespace: str) -> AsyncIterator[StreamStore]:
+async def rival(store_url: str, namespace: str) -> AsyncIterator[StreamStore]:
     """A second process at the same store, which owns nothing yet."""
-    rival = await StreamStore.connect(store_url, namespace=namespace)
+    rival = await StreamStore.connect(store_url, namespace=namespace, num_shards=8)
     yield rival
     await rival.close()
 
