@@ -10,6 +10,7 @@ import logging
 import sys
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from service.settings import Settings
@@ -27,13 +28,20 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
         redact,
     ]
+    # Tracebacks without local variables: those hold what clients sent.
     if settings.log_json:
         last: list[Processor] = [
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="ts")]
+        last = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                timestamp_key="ts",
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -44,7 +52,7 @@ def configure(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -52,11 +60,22 @@ def configure(settings: Settings) -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(settings.log_level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
-        library = logging.getLogger(name)
-        library.handlers, library.propagate = [], True
+    root.handlers = [other for other in root.handlers if not isinstance(other, _Stderr)] + [handler]
+    level = settings.log_level.upper()
+    root.setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    for name in ("service", "liquid_core", "uvicorn"):
+        logging.getLogger(name).setLevel(level)
+
+
+class _Stderr(logging.Handler):
+    """Writes to whatever `sys.stderr` is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

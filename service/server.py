@@ -8,6 +8,7 @@ import sys
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from service import logs
 from service.api.seam import Services
@@ -19,10 +20,10 @@ log = structlog.get_logger(__name__)
 _KEEP_ALIVE_S = 30
 
 
-def configuration(settings: Settings) -> uvicorn.Config:
+def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the app."""
     return uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         # Streams live in this process: more workers would be as many servers that disagree.
@@ -64,7 +65,7 @@ class Server(uvicorn.Server):
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; exits with 3 where the start failed."""
     logs.configure(settings)
-    server = Server(configuration(settings))
+    server = Server(configuration(create_app(settings), settings))
     log.info("starting", url=f"http://{settings.host}:{settings.port}")
     server.run()
     if not server.started:
