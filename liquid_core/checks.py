@@ -104,6 +104,19 @@ def check_per_stream_parameters(cell: Cell) -> None:
         _same(_row(together, i), alone, "with its own weights a stream differs from itself alone")
 
 
+def check_lanes(cell: Cell) -> None:
+    """A stream with its own weights gives the same bits alone and at any place of any batch, gradients included.
+
+    Recovery rests on it: a stream comes back among other neighbours than it had.
+    """
+    for dtype in (torch.float32, torch.float64):
+        typed = copy.deepcopy(cell).to(dtype)
+        found = [_bits_of_equal_streams(typed, batch) for batch in (1, 3, 8, 17)]
+        for tensors in zip(*found, strict=True):
+            together = torch.cat(tensors)
+            _require(bool((together == together[:1]).all()), f"a stream's bits depend on its place in a batch, {dtype}")
+
+
 def check_functional(cell: Cell) -> None:
     """`torch.func` works: `functional_call` uses the weights that it is given, and `vmap` runs an ensemble of them."""
     sample = _sample(cell, _BATCH)
@@ -204,6 +217,7 @@ CELL_CHECKS: tuple[Callable[[Cell], None], ...] = (
     check_batch_order,
     check_streams_do_not_touch,
     check_per_stream_parameters,
+    check_lanes,
     check_functional,
     check_gradients,
     check_masks,
@@ -309,6 +323,16 @@ def _per_stream(cell: Cell) -> dict[str, Tensor]:
         name: value.detach() + 0.1 * torch.randn(_BATCH, *value.shape, generator=generator).to(value.dtype)
         for name, value in parameters.items()
     }
+
+
+def _bits_of_equal_streams(cell: Cell, batch: int) -> list[Tensor]:
+    """Answers and gradients of one stream, repeated, each ``(batch, ...)``."""
+    own = {name: value[1] for name, value in _per_stream(cell).items()}
+    parameters = {name: value.repeat(batch, *[1] * value.dim()).requires_grad_() for name, value in own.items()}
+    inputs, hx, elapsed = (tensor.repeat(batch, 1) for tensor in _sample(cell, 1))
+    answers = cell.step(parameters, inputs, hx.requires_grad_(), elapsed)
+    gradients = _gradients(answers, [hx, *parameters.values()])
+    return [*answers, *(gradient for gradient in gradients if gradient is not None)]
 
 
 def _gradients(parts: tuple[Tensor, Tensor], leaves: list[Tensor]) -> tuple[Tensor | None, ...]:

@@ -6,24 +6,19 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from liquid_core.cells.elementary import gelu, lecun_tanh, silu
 from liquid_core.errors import SpecError
 
 Activation = Literal["silu", "relu", "tanh", "gelu", "lecun_tanh"]
 
 
-def lecun_tanh(x: Tensor) -> Tensor:
-    """``1.7159 tanh(0.666 x)``: keeps unit variance (LeCun et al. 1998, Efficient BackProp)."""
-    return 1.7159 * torch.tanh(0.666 * x)
-
-
 _BY_NAME: dict[str, Callable[[Tensor], Tensor]] = {
-    "silu": F.silu,
-    "relu": F.relu,
+    "silu": silu,
+    "relu": torch.relu,
     "tanh": torch.tanh,
-    "gelu": F.gelu,
+    "gelu": gelu,
     "lecun_tanh": lecun_tanh,
 }
 
@@ -41,4 +36,4 @@ def activation(name: str) -> Callable[[Tensor], Tensor]:
     return _BY_NAME[name]
 
 
-__all__ = ["Activation", "activation", "lecun_tanh"]
+__all__ = ["Activation", "activation"]

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liquid_core.errors import ShapeError
@@ -136,19 +135,10 @@ def elapsed_column(elapsed_time: Tensor | float, inputs: Tensor) -> Tensor:
     return elapsed.reshape(batch, 1)
 
 
-def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``(batch, out)`` from inputs ``(batch, in)``, weights ``(out, in)`` or ``(batch, out, in)``; likewise a bias."""
-    if weight.dim() == 2:
-        product = F.linear(inputs, weight)
-    else:
-        product = torch.bmm(inputs.unsqueeze(1), weight.transpose(1, 2)).squeeze(1)
-    return product if bias is None else product + bias
-
-
 def scoped(parameters: Parameters, prefix: str) -> dict[str, Tensor]:
     """The parameters of the part called `prefix`, under the names that it gives them itself."""
     start = prefix + "."
     return {name.removeprefix(start): value for name, value in parameters.items() if name.startswith(start)}
 
 
-__all__ = ["Cell", "elapsed_column", "linear", "scoped"]
+__all__ = ["Cell", "elapsed_column", "scoped"]

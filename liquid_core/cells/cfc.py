@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liquid_core.cells.activations import Activation, activation
-from liquid_core.cells.base import Cell, linear
+from liquid_core.cells.base import Cell
+from liquid_core.cells.elementary import linear, sigmoid
 from liquid_core.cells.initial import linear_layer, xavier
 from liquid_core.errors import ShapeError, SpecError
 from liquid_core.types import Parameters
@@ -125,7 +126,7 @@ class CfCCell(Cell):
 
     def _interpolation(self, parameters: Parameters, z: Tensor, elapsed_time: Tensor) -> Tensor:
         start, end, speed, shift = (self._head(parameters, name, z) for name in self._heads)
-        gate = torch.sigmoid(elapsed_time * speed + shift)
+        gate = sigmoid(elapsed_time * speed + shift)
         start, end = torch.tanh(start), torch.tanh(end)
         if self.mode == "no_gate":
             return start + gate * end

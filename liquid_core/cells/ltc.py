@@ -17,10 +17,10 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from liquid_core.cells.base import Cell
+from liquid_core.cells.elementary import sigmoid, softplus
 from liquid_core.cells.initial import uniform
 from liquid_core.errors import SpecError, WiringError
 from liquid_core.types import Parameters
@@ -44,7 +44,7 @@ class _Synapses(NamedTuple):
 
     def open(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Conductance and current into each neuron ``(B, N)`` from source potentials ``(B, sources)``."""
-        gate = torch.sigmoid(self.sigma * (source.unsqueeze(2) - self.mu))
+        gate = sigmoid(self.sigma * (source.unsqueeze(2) - self.mu))
         return (gate * self.conductance).sum(1), (gate * self.current).sum(1)
 
 
@@ -158,7 +158,7 @@ class LTCCell(Cell):
         return self._map_outputs(parameters, v), v
 
     def _positive(self, raw: Tensor) -> Tensor:
-        return F.softplus(raw) if self.implicit_param_constraints else raw
+        return softplus(raw) if self.implicit_param_constraints else raw
 
     def _synapses(self, parameters: Parameters, *, sensory: bool) -> _Synapses:
         sigma, mu, w, erev = (parameters[name] for name in (_SENSORY if sensory else _RECURRENT))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from liquid_core.cells.base import Cell, linear, scoped
+from liquid_core.cells.base import Cell, scoped
+from liquid_core.cells.elementary import linear, sigmoid
 from liquid_core.cells.initial import linear_layer
 from liquid_core.types import Parameters
 
@@ -36,8 +37,8 @@ class LSTMMemory(nn.Module):
         z = linear(inputs, parameters["input_map.weight"], parameters["input_map.bias"])
         z = z + linear(h, parameters["recurrent_map.weight"])
         candidate, input_gate, forget_gate, output_gate = z.chunk(4, dim=1)
-        c = c * torch.sigmoid(forget_gate + 1.0) + torch.tanh(candidate) * torch.sigmoid(input_gate)
-        return torch.tanh(c) * torch.sigmoid(output_gate), c
+        c = c * sigmoid(forget_gate + 1.0) + torch.tanh(candidate) * sigmoid(input_gate)
+        return torch.tanh(c) * sigmoid(output_gate), c
 
 
 class MixedMemory(Cell):

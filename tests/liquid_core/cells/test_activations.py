@@ -5,16 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from liquid_core.cells.activations import activation, lecun_tanh
+from liquid_core.cells.activations import activation
 from liquid_core.errors import SpecError
-
-
-def test_lecun_tanh_keeps_unit_variance() -> None:
-    """Noise of unit variance leaves it with a variance near 1, and at most 1.7159."""
-    noise = torch.randn(100_000, generator=torch.Generator().manual_seed(0))
-
-    assert lecun_tanh(noise).var().item() == pytest.approx(1.0, abs=0.25)
-    assert lecun_tanh(noise * 100).abs().max() <= 1.7159
 
 
 @pytest.mark.parametrize("name", ["silu", "relu", "tanh", "gelu", "lecun_tanh"])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from liquid_core import AutoNCP, CfCCell, LTCCell, ShapeError, WiredCfCCell
-from liquid_core.cells.base import linear, scoped
+from liquid_core.cells.base import scoped
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 4), (2, 3, 3)])
@@ -28,15 +28,6 @@ def test_an_elapsed_time_of_wrong_shape_is_refused(elapsed: Tensor) -> None:
     """Elapsed times are one number or one for each stream; a row of them is not a column."""
     with pytest.raises(ShapeError, match=r"`elapsed_time` must be a number, \(2,\) or \(2, 1\)"):
         CfCCell(3, 5)(torch.zeros(2, 3), elapsed_time=elapsed)
-
-
-def test_linear_serves_shared_and_own_weights() -> None:
-    """Weights with a batch axis give what each row gives with its own."""
-    inputs, weight, bias = torch.randn(4, 3), torch.randn(4, 5, 3), torch.randn(4, 5)
-    together = linear(inputs, weight, bias)
-
-    for i in range(4):
-        torch.testing.assert_close(together[i : i + 1], linear(inputs[i : i + 1], weight[i], bias[i]))
 
 
 def test_scoped_takes_one_part() -> None:
