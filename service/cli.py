@@ -66,7 +66,6 @@ def serve(
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without a key.")] = False,
 ) -> None:
     """Run the server. Every option can also be a LIQUID_... variable of the environment."""
-    from service.server import run  # torch takes a second to import: only who serves waits for it
     from service.settings import Settings
 
     given: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir, "redis_url": redis}
@@ -76,6 +75,9 @@ def serve(
     except ValueError as error:
         raise UserError(str(error), 2) from error
     _check_port(settings.host, settings.port)
+
+    from service.server import run  # torch takes seconds to import: only who really serves waits for it
+
     run(settings)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from liquidstream_client import AsyncClient, AsyncSession
+from liquidstream_client import AsyncClient, AsyncSession, ProblemError
 from service.child_server import ChildServer
 from service.demo_streams import DemoStream, demo_streams
 from service.report import Run, cell_name, final_table, number, ratio
@@ -119,6 +119,8 @@ async def _feed(feed: Feed, session: AsyncSession, client: AsyncClient, deadline
     forecast, late = stream.spec["task"] == "forecast", stream.label_delay
     feed.started = time.monotonic()
     seqs: list[int] = []
+    label_under_way: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    label_under_way.set_result(None)
     for place, sample in enumerate(stream.samples):
         if time.monotonic() > deadline:
             break
@@ -135,19 +137,27 @@ async def _feed(feed: Feed, session: AsyncSession, client: AsyncClient, deadline
         if label is not None:
             scorer.observed(answer.seq, _target(label))
         if late and place >= late:
-            await _send_label(feed, client, seqs[place - late], stream.samples[place - late].y)
-    for place in range(max(0, len(seqs) - late), len(seqs)) if late else ():
-        await _send_label(feed, client, seqs[place], stream.samples[place].y)
+            await label_under_way  # one at a time, while the next sample is on its way
+            label_under_way = asyncio.create_task(
+                _send_labels(feed, client, {seqs[place - late]: stream.samples[place - late].y})
+            )
+    await label_under_way
+    rest = (
+        {seqs[place]: stream.samples[place].y for place in range(max(0, len(seqs) - late), len(seqs))} if late else {}
+    )
+    await _send_labels(feed, client, rest)
     feed.ended = time.monotonic()
 
 
-async def _send_label(feed: Feed, client: AsyncClient, seq: int, y: float | str | None) -> None:
-    if y is None:
-        return
-    feed.run.scorer.observed(seq, _target(y))
-    result = await client.label(feed.stream.name, seq, y)
-    if result.drift is not None:
-        feed.run.scorer.drifted(seq)
+async def _send_labels(feed: Feed, client: AsyncClient, labels: Mapping[int, float | str | None]) -> None:
+    known = {seq: y for seq, y in labels.items() if y is not None}
+    for seq, y in known.items():
+        feed.run.scorer.observed(seq, _target(y))
+    for result in await client.label_many(feed.stream.name, known):
+        if isinstance(result, ProblemError):
+            raise result
+        if result.drift is not None:
+            feed.run.scorer.drifted(result.seq)
 
 
 def _target(label: float | str) -> list[float] | str:
