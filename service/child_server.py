@@ -67,6 +67,11 @@ class ChildServer:
                 time.sleep(0.1)
         raise UserError(f"the server was not ready after {_START_S:.0f} s.\n{self._end_of_log()}")
 
+    @property
+    def pid(self) -> int:
+        """Process id of the server; 0 before it was started."""
+        return 0 if self._process is None else self._process.pid
+
     def wait(self) -> None:
         """Wait until it ends."""
         if self._process is not None:
