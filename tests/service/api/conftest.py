@@ -111,6 +111,8 @@ class FakeHost:
         #: Stream and number of items of every submission, in order.
         self.submissions: list[tuple[str, int]] = []
         self.failure: Exception | None = None
+        #: With it every stream exists, whatever its id.
+        self.spec_of_all: ModelSpec | None = None
         self.unready: list[str] = []
         self.started = self.drained = False
 
@@ -123,6 +125,8 @@ class FakeHost:
     def find(self, stream_id: str) -> FakeStream:
         if self.failure is not None:
             raise self.failure
+        if self.spec_of_all is not None:
+            self.streams.setdefault(stream_id, FakeStream(self.spec_of_all))
         if stream_id not in self.streams:
             raise Problem("stream_not_found", "create it first.")
         return self.streams[stream_id]
