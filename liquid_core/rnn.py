@@ -220,7 +220,7 @@ class LTC(_NamedRNN):
         epsilon: float = 1e-8,
         implicit_param_constraints: bool = True,
     ) -> None:
-        wiring = FullyConnected(units) if isinstance(units, int) else units
+        wiring = units if isinstance(units, Wiring | BuiltWiring) else FullyConnected(units)
         cell = LTCCell(
             wiring, input_size, input_mapping, output_mapping, ode_unfolds, epsilon, implicit_param_constraints
         )
@@ -283,7 +283,7 @@ class CfC(_NamedRNN):
         backbone_dropout: float | None = None,
     ) -> None:
         cell: Cell
-        if isinstance(units, int):
+        if not isinstance(units, Wiring | BuiltWiring):
             cell = CfCCell(
                 input_size,
                 units,

@@ -70,6 +70,13 @@ class CfCCell(Cell):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        for field, value in (
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("backbone_units", backbone_units),
+        ):
+            if value < 1:
+                raise SpecError(f"`{field}` must be at least 1: got {value!r}.")
         if mode not in ("default", "pure", "no_gate"):
             raise SpecError(f'`mode` must be "default", "pure" or "no_gate": got {mode!r}.')
         if backbone_layers < 0:

@@ -34,14 +34,14 @@ def test_auto_ncp_with_defaults(numbers: tuple[int, int]) -> None:
     assert_same_graph("AutoNCP", numbers, 4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(4, 40), st.integers(1, 8), st.floats(0.1, 1.0), seeds, st.integers(1, 12))
 def test_auto_ncp(units: int, outputs: int, sparsity: float, seed: int, inputs: int) -> None:
     """Any size, sparsity and seed."""
     assert_same_graph("AutoNCP", (units, min(outputs, units - 3), sparsity, seed), inputs)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.tuples(*[st.integers(1, 10)] * 3), st.data(), seeds, st.integers(1, 12))
 def test_ncp(layers: tuple[int, int, int], data: st.DataObject, seed: int, inputs: int) -> None:
     """Any layers, fans and seed."""
@@ -55,14 +55,14 @@ def test_ncp(layers: tuple[int, int, int], data: st.DataObject, seed: int, input
     assert_same_graph("NCP", (*layers, *fans, seed), inputs)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 16), st.booleans(), seeds, st.integers(1, 8))
 def test_fully_connected(units: int, self_connections: bool, seed: int, inputs: int) -> None:
     """Any size and seed, with and without self-connections."""
     assert_same_graph("FullyConnected", (units, None, seed, self_connections), inputs)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 16), st.floats(0.0, 0.95), seeds, st.integers(1, 8))
 def test_random(units: int, sparsity: float, seed: int, inputs: int) -> None:
     """Any size, sparsity and seed."""

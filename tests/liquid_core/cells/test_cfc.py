@@ -32,7 +32,7 @@ def noise(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seeds, times, st.sampled_from([("default", 1.0), ("no_gate", 2.0)]))
 def test_states_are_bounded(seed: int, time: float, mode: tuple[Mode, float]) -> None:
     """A state of the default mode lies within 1, one without gate within 2, whatever weights, inputs and times."""
@@ -43,7 +43,7 @@ def test_states_are_bounded(seed: int, time: float, mode: tuple[Mode, float]) ->
         assert hx.abs().max() <= bound
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seeds, times)
 def test_pure_states_keep_near_their_target(seed: int, time: float) -> None:
     """In pure mode a state keeps within \\|A\\| / (e t) of A: near it after long, anywhere after short times."""
@@ -53,7 +53,7 @@ def test_pure_states_keep_near_their_target(seed: int, time: float) -> None:
     assert ((hx - cell.A).abs() <= cell.A.abs() / (math.e * time) + 1e-9).all()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.floats(0.01, 5.0), st.floats(-6.0, 6.0)), min_size=1, max_size=8), st.data())
 def test_the_closed_form_keeps_to_the_solution(stretches: list[tuple[float, float]], data: st.DataObject) -> None:
     """Lemma 1: under any piecewise constant input the closed form errs by no more than \\|x0 - A\\| exp(-w t)."""
@@ -94,6 +94,8 @@ def test_state_dicts_that_count_dropout_layers_load() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"hidden_size": 0}, "`hidden_size` must be at least 1: got 0"),
+        ({"backbone_units": 0}, "`backbone_units` must be at least 1: got 0"),
         ({"mode": "fast"}, '`mode` must be "default", "pure" or "no_gate": got \'fast\''),
         ({"backbone_activation": "elu"}, "`activation` must be one of silu, relu, tanh, gelu, lecun_tanh: got 'elu'"),
         ({"backbone_layers": -1}, "`backbone_layers` must be at least 0: got -1"),
@@ -103,7 +105,7 @@ def test_state_dicts_that_count_dropout_layers_load() -> None:
 def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
     """The message names the option."""
     with pytest.raises(SpecError, match=message):
-        CfCCell(3, 5, **options)
+        CfCCell(**{"input_size": 3, "hidden_size": 5} | options)
 
 
 def test_a_mask_of_wrong_shape_is_refused() -> None:

@@ -38,7 +38,7 @@ def noise(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cells(), seeds, times, st.floats(0.0, 6.0))
 def test_states_stay_within_their_reversal_potentials(cell: LTCCell, seed: int, time: float, log_scale: float) -> None:
     """Theorem 2: a neuron never leaves the interval of 0, its leak and reversal potentials, and where it started."""
@@ -54,7 +54,7 @@ def test_states_stay_within_their_reversal_potentials(cell: LTCCell, seed: int, 
         assert (hx <= high + slack).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cells(), seeds, st.floats(0.0, 6.0))
 def test_time_constants_stay_within_their_bounds(cell: LTCCell, seed: int, log_scale: float) -> None:
     """Theorem 1: whatever comes in, a neuron's time constant lies between all its synapses open and none."""
@@ -70,7 +70,7 @@ def test_time_constants_stay_within_their_bounds(cell: LTCCell, seed: int, log_s
     assert (found <= high * (1 + 1e-12)).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cells(unfolds=st.sampled_from([2, 4, 6, 12])), seeds, times)
 def test_a_step_is_exactly_two_of_half_its_time_and_unfolds(cell: LTCCell, seed: int, time: float) -> None:
     """Split identity: (Δt, U) and twice (Δt/2, U/2) with the same input are the same numbers, bit for bit."""
@@ -83,7 +83,7 @@ def test_a_step_is_exactly_two_of_half_its_time_and_unfolds(cell: LTCCell, seed:
     assert torch.equal(whole, halves)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(cells(), seeds, st.floats(0.0, 6.0))
 def test_no_time_is_the_identity(cell: LTCCell, seed: int, log_scale: float) -> None:
     """Δt = 0 leaves every bit of the state, whatever the weights, inputs and state."""
@@ -104,7 +104,7 @@ def test_little_time_is_nearly_the_identity(seed: int) -> None:
     np.testing.assert_allclose(np.divide(moved[:-1], moved[1:]), 100.0, rtol=0.01)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cells(), seeds)
 def test_endless_time_is_a_fixed_point_iteration(cell: LTCCell, seed: int) -> None:
     """As Δt grows the capacitance drops out: v <- current / conductance, once an unfold."""
@@ -122,7 +122,7 @@ def test_endless_time_is_a_fixed_point_iteration(cell: LTCCell, seed: int) -> No
     torch.testing.assert_close(found, hx, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(4, 14), st.floats(0.1, 1.0), st.integers(1, 5), seeds)
 def test_signals_travel_along_synapses_only(units: int, sparsity: float, unfolds: int, seed: int) -> None:
     """An input moves a neuron if, and only if, a path of at most `ode_unfolds` synapses leads there."""
