@@ -172,12 +172,9 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Browser, fed_service: str,
     page.close()
 
 
-def test_a_key_is_asked_for_and_kept_in_the_tab(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_key_is_asked_for_and_kept_in_the_tab(browser: Browser, tmp_path: Path) -> None:
     """A server with a key lets the page in once it has it; a server without streams says how to make one."""
-    monkeypatch.setenv("LIQUID_API_KEYS", "sesame")
-    with ChildServer(tmp_path) as server:
+    with ChildServer(tmp_path, {"LIQUID_API_KEYS": "sesame"}) as server:
         page = browser.new_page()
         page.goto(server.url)
         page.get_by_label("Key", exact=True).fill("wrong")
