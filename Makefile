@@ -64,6 +64,6 @@ $(VENV)/.installed-test: $(BIN)/python pyproject.toml constraints-cpu.txt
 
 # PyPI's torch for Linux brings several GB of CUDA; PyTorch's own index has the build for CPUs. It is used where it
 # answers within three seconds; in CI, which sets $CI, it is not asked. The build for macOS is small anyway.
-TORCH_INDEX = $$(test -z "$$CI" && test "$$(uname -s)" = Linux && $(BIN)/python -c "import urllib.request as u; \
+TORCH_INDEX = $$(test -z "$$CI" && test "$$(uname -s)" = Linux && timeout 4 $(BIN)/python -c "import urllib.request as u; \
   u.urlopen('https://download.pytorch.org/whl/cpu/torch/', timeout=3).close(); \
   print('--extra-index-url https://download.pytorch.org/whl/cpu')" 2>/dev/null)
