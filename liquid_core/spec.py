@@ -25,6 +25,8 @@ MAX_HORIZON = 1024
 MAX_OUTPUTS = 1024
 MAX_UNITS = 512
 MAX_NAME_LENGTH = 128
+MAX_SYNAPSE_DRAWS = 10_000
+MAX_SEED = 2**32 - 1
 
 
 class _SpecStruct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,11 +46,19 @@ def _check(condition: bool, message: str) -> None:
         raise SpecError(message)
 
 
+def _check_neurons(units: int, outputs: int | None) -> None:
+    _check_range("wiring.units", units, 1, MAX_UNITS)
+    if outputs is not None:
+        _check_range("wiring.outputs", outputs, 1, units)
+
+
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     _check(low <= value <= high, f"`{name}` must lie in [{low:g}, {high:g}]: got {value:g}.")
 
 
 # --- wirings ---------------------------------------------------------------------------------------------------------
+#
+# What `liquid_core.wiring` would refuse is refused here already: a spec that was accepted can be built.
 
 
 class FullyConnectedSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="fully_connected"):
@@ -59,6 +69,10 @@ class FullyConnectedSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fiel
     self_connections: bool = True
     seed: int = 1111
 
+    def __post_init__(self) -> None:
+        _check_neurons(self.units, self.outputs)
+        _check_range("wiring.seed", self.seed, 0, MAX_SEED)
+
 
 class RandomSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="random"):
     """Synapses drawn at random until ``1 - sparsity`` of the pairs are connected."""
@@ -67,6 +81,11 @@ class RandomSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True,
     outputs: int | None = None
     sparsity: float = 0.5
     seed: int = 1111
+
+    def __post_init__(self) -> None:
+        _check_neurons(self.units, self.outputs)
+        _check_range("wiring.sparsity", self.sparsity, 0.0, 0.999)
+        _check_range("wiring.seed", self.seed, 0, MAX_SEED)
 
 
 class NCPSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="ncp"):
@@ -81,6 +100,20 @@ class NCPSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     motor_fanin: int
     seed: int = 22222
 
+    def __post_init__(self) -> None:
+        for layer in ("inter_neurons", "command_neurons", "motor_neurons"):
+            _check_range(f"wiring.{layer}", getattr(self, layer), 1, MAX_UNITS)
+        units = self.inter_neurons + self.command_neurons + self.motor_neurons
+        _check(
+            units <= MAX_UNITS,
+            f"`wiring` may hold {MAX_UNITS} neurons: `inter_neurons`, `command_neurons`, `motor_neurons` make {units}.",
+        )
+        _check_range("wiring.sensory_fanout", self.sensory_fanout, 1, self.inter_neurons)
+        _check_range("wiring.inter_fanout", self.inter_fanout, 1, self.command_neurons)
+        _check_range("wiring.motor_fanin", self.motor_fanin, 1, self.command_neurons)
+        _check_range("wiring.recurrent_command_synapses", self.recurrent_command_synapses, 0, MAX_SYNAPSE_DRAWS)
+        _check_range("wiring.seed", self.seed, 0, MAX_SEED)
+
 
 class AutoNCPSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="auto_ncp"):
     """A neural circuit policy whose layers follow from the number of units, outputs and the sparsity."""
@@ -89,6 +122,13 @@ class AutoNCPSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True
     outputs: int = 8
     sparsity: float = 0.5
     seed: int = 22222
+
+    def __post_init__(self) -> None:
+        _check_range("wiring.units", self.units, 4, MAX_UNITS)
+        # Three neurons at least are left for the layers before the motor neurons.
+        _check_range("wiring.outputs", self.outputs, 1, self.units - 3)
+        _check_range("wiring.sparsity", self.sparsity, 0.1, 1.0)
+        _check_range("wiring.seed", self.seed, 0, MAX_SEED)
 
 
 WiringSpec = FullyConnectedSpec | RandomSpec | NCPSpec | AutoNCPSpec
@@ -233,6 +273,7 @@ class ModelSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             self._check_forecast()
         else:
             _check(self.horizon in (1, (1,)), "`horizon` belongs to `task: forecast`; remove it.")
+            msgspec.structs.force_setattr(self, "horizon", 1)
         if self.task == "regression":
             _check_names("targets", self.targets, 1, MAX_FEATURES)
         if self.task == "classification":
@@ -246,7 +287,10 @@ class ModelSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         )
         if isinstance(self.cell_spec, CfCSpec):
             _check(self.wiring is None, "`wiring` does not belong to cell `cfc`; use `wired_cfc` or `ltc`.")
-        _check_range("seed", self.seed, 0, 2**32 - 1)
+        _check_range("seed", self.seed, 0, MAX_SEED)
+        # One form for one model: what may be written in two ways is kept in the longer one.
+        msgspec.structs.force_setattr(self, "cell", self.cell_spec)
+        msgspec.structs.force_setattr(self, "wiring", self.wiring_spec)
 
     def _check_forecast(self) -> None:
         targets = self.targets or self.features
@@ -329,7 +373,8 @@ def _check_names(field: str, names: tuple[str, ...], low: int, high: int) -> Non
     _check(low <= len(names) <= high, f"`{field}` must name {low} to {high} values: got {len(names)}.")
     for name in names:
         _check(
-            0 < len(name) <= MAX_NAME_LENGTH, f"`{field}` holds a name that is empty or too long."
+            0 < len(name) <= MAX_NAME_LENGTH,
+            f"`{field}` holds a name that is empty or longer than {MAX_NAME_LENGTH} characters.",
         )
     _check(len(set(names)) == len(names), f"`{field}` names a value twice.")
 
