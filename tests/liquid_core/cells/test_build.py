@@ -97,5 +97,5 @@ def test_every_option_of_a_cfc_arrives() -> None:
 
 def test_impossible_wirings_are_refused() -> None:
     """No spec with more outputs than neurons gets as far as a cell; the message names the field."""
-    with pytest.raises(SpecError, match="`(wiring.outputs|output_size)` must"):
+    with pytest.raises(SpecError, match=r"`(wiring\.outputs|output_size)` must"):
         build_cell(spec("ltc", wiring=AutoNCPSpec(units=8, outputs=8)), 4)
