@@ -6,8 +6,8 @@ then its route in `service.api`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import structlog
 from fastapi import FastAPI
@@ -42,8 +42,9 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         _warn(settings)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(measured_lag(services.metrics))
-            working = host if host is not None else await _open_host(settings, services.metrics, stack)
-            await working.start()
+            working = host if host is not None else await _open_host(services, stack)
+            with _mendable(services):
+                await working.start()
             stack.push_async_callback(working.drain)
             services.host = working
             log.info("ready", **_facts(working))
@@ -77,24 +78,37 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
     return app
 
 
-async def _open_host(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Host:
-    """The store and the host on it; `stack` closes them in the right order."""
+async def _open_host(services: Services, stack: AsyncExitStack) -> Host:
+    """The store, and the host on it; `stack` closes them in the right order."""
     # Here and not above: torch takes seconds to import, and the API's document needs neither it nor a store.
     from service.shard.host import StreamHost
     from service.store import EmbeddedStore, StreamStore
 
-    url = settings.redis_url
-    if url is None:
-        embedded = EmbeddedStore(settings.data_dir)
-        stack.push_async_callback(embedded.stop)
-        url = await embedded.start()
-    store = await StreamStore.connect(url)
-    stack.push_async_callback(store.close)
-    health_of_store = await store.self_check()
-    metrics.set_durability(health_of_store.durability)
-    for warning in health_of_store.warnings:
+    with _mendable(services):
+        url = services.settings.redis_url
+        if url is None:
+            embedded = EmbeddedStore(services.settings.data_dir)
+            stack.push_async_callback(embedded.stop)
+            url = await embedded.start()
+        store = await StreamStore.connect(url)
+        stack.push_async_callback(store.close)
+        checked = await store.self_check()
+    services.metrics.set_durability(checked.durability)
+    for warning in checked.warnings:
         log.warning("store_warning", warning=warning)
-    return StreamHost(settings, store, metrics)
+    return StreamHost(services.settings, store, services.metrics)
+
+
+@contextmanager
+def _mendable(services: Services) -> Iterator[None]:
+    """What the store refuses is for the operator to mend: its message is all that they need to see."""
+    from service.store import StoreError
+
+    try:
+        yield
+    except StoreError as error:
+        services.refusal = str(error)
+        raise
 
 
 def _warn(settings: Settings) -> None:

@@ -95,6 +95,8 @@ def decode(decoder: Callable[[bytes], Message], body: bytes) -> Message:
         raise _unfit(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(body, error) from None
+    except OverflowError:
+        raise Problem("out_of_range", "a number is larger than can be computed with.") from None
     _refuse_repeated_fields(body)
     return message
 

@@ -46,7 +46,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self._app(scope, receive, send)
+            return await self._lifespan(scope, receive, send)
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -55,6 +55,20 @@ class Edge:
             else:
                 await self._app(scope, receive, send)
         return None
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A start that the operator can mend fails with one line that says how, not with a stack trace."""
+
+        async def send_reason(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._services.refusal is not None:
+                message["message"] = self._services.refusal
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_reason)
+        except Exception:
+            if self._services.refusal is None:
+                raise
 
     async def _http(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         metrics = self._services.metrics

@@ -67,6 +67,8 @@ class Services:
     #: The server is about to stop: nothing new is taken.
     draining: bool = False
     sessions: set[Session] = field(default_factory=set)
+    #: Why the server does not start, where that is for the operator to mend.
+    refusal: str | None = None
 
     def working_host(self) -> Host:
         """The host, or `Problem` ``draining`` where the server is on its way up or down."""
