@@ -101,6 +101,9 @@ class Session:
             while self._workers:
                 await asyncio.wait(self._workers)
             await self._close(code)
+        except Exception as error:
+            log.error("internal_error", exc_info=error)
+            await self._close(code := FAILED)
         finally:
             self._services.sessions.discard(self)
             metrics.ws_connections.dec()

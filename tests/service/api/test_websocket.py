@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
@@ -167,6 +169,42 @@ async def test_another_subprotocol_is_refused(address: str) -> None:
         async with opened(address, subprotocols=["mqtt"]):
             pass
     assert json.loads(refusal.value.response.body)["code"] == "media_type"
+
+
+async def test_a_client_that_takes_nothing_is_given_up(
+    app: FastAPI, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that cannot be sent for a while close the connection with 1013."""
+    assert server.started
+    monkeypatch.setattr("service.api.websocket.SEND_TIMEOUT_S", 0.05)
+    closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    incoming = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": json.dumps(sample("a", 1.0))}]
+
+    async def receive() -> Message:
+        return incoming.pop(0) if incoming else {"type": "websocket.disconnect", "code": await closed}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            await asyncio.Event().wait()
+        elif message["type"] == "websocket.close":
+            closed.set_result(message["code"])
+
+    headers = [(b"host", b"127.0.0.1")]
+    await app({"type": "websocket", "path": "/v1/ws", "headers": headers, "query_string": b""}, receive, send)
+    assert closed.result() == 1013
+
+
+async def test_connections_are_counted_and_bounded(address: str, app: FastAPI) -> None:
+    """Beyond `max_connections` the server asks to come back later, before the connection is open."""
+    services = app.state.services
+    services.settings = services.settings.model_copy(update={"max_connections": 1})
+    async with opened(address) as socket:
+        await ask(socket, sample("a", 1.0))
+        with pytest.raises(InvalidStatus) as refusal:
+            async with opened(address):
+                pass
+    assert json.loads(refusal.value.response.body)["code"] == "overloaded"
+    assert refusal.value.response.headers["Retry-After"] == "1"
 
 
 async def test_a_problem_of_the_whole_hand_over_reaches_every_message(address: str, host) -> None:
