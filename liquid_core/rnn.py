@@ -121,10 +121,10 @@ class LiquidRNN(nn.Module):
 
         steps = inputs.unbind(time_axis)
         state = self._initial(hx, steps[0], alone)
-        parameters = self.rnn_cell.own_parameters()
+        prepared = self.rnn_cell.prepare(self.rnn_cell.own_parameters())
         outputs: list[Tensor] = []
         for step, span in zip(steps, spans.unbind(time_axis), strict=True):
-            output, state = self.rnn_cell.step(parameters, step, state, span.unsqueeze(1))
+            output, state = self.rnn_cell.advance(prepared, step, state, span.unsqueeze(1))
             outputs.append(output)
         result = self.fc(torch.stack(outputs, dim=time_axis) if self.return_sequences else outputs[-1])
         return (result.squeeze(0), state.squeeze(0)) if alone else (result, state)

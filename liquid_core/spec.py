@@ -201,7 +201,7 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How a stream learns from its samples."""
 
     #: Samples that TBPTT unrolls behind each horizon's newest target.
-    window: int = 16
+    window: int = 8
     #: Step size of Adam on the cell's weights.
     learning_rate: float = 1e-3
     #: Fraction of an error that one step of the readout takes away.

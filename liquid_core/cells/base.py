@@ -21,7 +21,8 @@ from liquid_core.types import Parameters
 class Cell(nn.Module, ABC):
     """One step in time of a recurrent network.
 
-    Subclasses set the three sizes, register their parameters, and write `step`.
+    Subclasses set the three sizes, register their parameters, and write `advance`; and `prepare`, where some work on
+    the parameters need not be done again at every step.
     """
 
     #: Values in one input.
@@ -33,7 +34,6 @@ class Cell(nn.Module, ABC):
     #: Whether a step over an elapsed time of 0 leaves the hidden state exactly as it was.
     rests_at_zero_time: bool = False
 
-    @abstractmethod
     def step(self, parameters: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
         """One step, as a function of nothing but its arguments and the cell's masks.
 
@@ -54,6 +54,15 @@ class Cell(nn.Module, ABC):
         output, hx
             ``(batch, outputs)`` and ``(batch, state)``.
         """
+        return self.advance(self.prepare(parameters), inputs, hx, elapsed_time)
+
+    def prepare(self, parameters: Parameters) -> Parameters:
+        """What `advance` needs of the parameters, worked out once for many steps: masks applied, matrices joined."""
+        return parameters
+
+    @abstractmethod
+    def advance(self, prepared: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
+        """`step` with parameters that went through `prepare`."""
 
     def parameter_masks(self) -> dict[str, Tensor]:
         """For parameters that the wiring thins out: which entries it leaves, boolean, of the parameter's own shape."""

@@ -118,21 +118,30 @@ class CfCCell(Cell):
             xavier(generator, torch.empty(1, hidden), torch.empty(1, hidden))
         xavier(generator, *(layer.weight for layer in layers + heads))
 
-    def step(self, parameters: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, parameters: Parameters) -> Parameters:
+        """The heads, masked, as one matrix: a single product then serves them all."""
+        weights = [self._masked(parameters, name) for name in self._heads]
+        return dict(parameters) | {
+            "heads.weight": torch.cat(weights, dim=-2),
+            "heads.bias": torch.cat([parameters[f"{name}.bias"] for name in self._heads], dim=-1),
+        }
+
+    def advance(self, prepared: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
         z = torch.cat([inputs, hx], dim=1)
         for layer in range(self.backbone_layers):
             name = f"backbone.{2 * layer}"
-            z = self._activation(linear(z, parameters[f"{name}.weight"], parameters[f"{name}.bias"]))
+            z = self._activation(linear(z, prepared[f"{name}.weight"], prepared[f"{name}.bias"]))
             if self.backbone_dropout:
                 z = F.dropout(z, self.backbone_dropout, self.training)
+        heads = linear(z, prepared["heads.weight"], prepared["heads.bias"])
         if self.mode == "pure":
-            new = self._closed_form(parameters, self._head(parameters, "ff1", z), elapsed_time)
+            new = self._closed_form(prepared, heads, elapsed_time)
         else:
-            new = self._interpolation(parameters, z, elapsed_time)
+            new = self._interpolation(heads, elapsed_time)
         return new, new
 
-    def _interpolation(self, parameters: Parameters, z: Tensor, elapsed_time: Tensor) -> Tensor:
-        start, end, speed, shift = (self._head(parameters, name, z) for name in self._heads)
+    def _interpolation(self, heads: Tensor, elapsed_time: Tensor) -> Tensor:
+        start, end, speed, shift = heads.chunk(4, dim=1)
         gate = sigmoid(elapsed_time * speed + shift)
         start, end = torch.tanh(start), torch.tanh(end)
         if self.mode == "no_gate":
@@ -146,11 +155,11 @@ class CfCCell(Cell):
         rate = torch.where(w_tau >= 0, w_tau, -w_tau) + f.abs()
         return closed_form(torch.zeros_like(target), target, rate, f, elapsed_time)
 
-    def _head(self, parameters: Parameters, name: str, z: Tensor) -> Tensor:
+    def _masked(self, parameters: Parameters, name: str) -> Tensor:
         weight = parameters[f"{name}.weight"]
         if self.sparsity_mask is not None and name in self._masked_heads:
             weight = weight * self.sparsity_mask
-        return linear(z, weight, parameters[f"{name}.bias"])
+        return weight
 
     def parameter_masks(self) -> dict[str, Tensor]:
         if self.sparsity_mask is None:

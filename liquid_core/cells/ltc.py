@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from liquid_core.cells.base import Cell
-from liquid_core.cells.elementary import sigmoid, softplus
+from liquid_core.cells.elementary import softplus
 from liquid_core.cells.initial import uniform
 from liquid_core.errors import SpecError, WiringError
 from liquid_core.types import Parameters
@@ -37,15 +37,16 @@ _POSITIVE = ("w", "sensory_w", "cm", "gleak")
 class _Synapses(NamedTuple):
     """Synapses of one kind, ready to use: masked and positive. All ``(sources, N)`` or ``(B, sources, N)``."""
 
-    sigma: Tensor
+    half_sigma: Tensor
     mu: Tensor
-    conductance: Tensor
-    current: Tensor  # conductance times reversal potential
+    half_conductance: Tensor
+    half_current: Tensor  # half the conductance times the reversal potential
 
     def open(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Conductance and current into each neuron ``(B, N)`` from source potentials ``(B, sources)``."""
-        gate = sigmoid(self.sigma * (source.unsqueeze(2) - self.mu))
-        return (gate * self.conductance).sum(1), (gate * self.current).sum(1)
+        # 2 σ(x) = tanh(x/2) + 1: with all halves taken beforehand, two operations fewer for every synapse.
+        gate = torch.tanh(self.half_sigma * (source.unsqueeze(2) - self.mu)) + 1.0
+        return (gate * self.half_conductance).sum(1), (gate * self.half_current).sum(1)
 
 
 class LTCCell(Cell):
@@ -137,14 +138,27 @@ class LTCCell(Cell):
 
     # --- the step ----------------------------------------------------------------------------------------------------
 
-    def step(self, parameters: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
-        recurrent = self._synapses(parameters, sensory=False)
-        sensory_conductance, sensory_current = self._synapses(parameters, sensory=True).open(
-            self._map_inputs(parameters, inputs)
+    def prepare(self, parameters: Parameters) -> Parameters:
+        """Synapses masked, conductances and capacitances positive, the leak's part of the current."""
+        gleak = self._positive(parameters["gleak"])
+        prepared = dict(parameters) | {
+            "positive.cm": self._positive(parameters["cm"]),
+            "leak.conductance": gleak + self.epsilon,
+            "leak.current": gleak * parameters["vleak"],
+        }
+        for kind in ("recurrent", "sensory"):
+            synapses = self._synapses(parameters, sensory=kind == "sensory")
+            prepared |= {f"{kind}.{name}": value for name, value in synapses._asdict().items()}
+        return prepared
+
+    def advance(self, prepared: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
+        recurrent, sensory = (
+            _Synapses(*(prepared[f"{kind}.{name}"] for name in _Synapses._fields)) for kind in ("recurrent", "sensory")
         )
-        cm, gleak = self._positive(parameters["cm"]), self._positive(parameters["gleak"])
-        constant_conductance = gleak + sensory_conductance + self.epsilon
-        constant_current = gleak * parameters["vleak"] + sensory_current
+        sensory_conductance, sensory_current = sensory.open(self._map_inputs(prepared, inputs))
+        cm = prepared["positive.cm"]
+        constant_conductance = prepared["leak.conductance"] + sensory_conductance
+        constant_current = prepared["leak.current"] + sensory_current
         step_time = elapsed_time / self.ode_unfolds
 
         v = hx
@@ -152,10 +166,11 @@ class LTCCell(Cell):
             conductance, current = recurrent.open(v)
             conductance = conductance + constant_conductance
             denominator = cm + step_time * conductance
-            # Where even the capacitance is zero, no time has passed either if this vanishes: divide by one then.
-            denominator = denominator + (denominator == 0)
+            if not self.implicit_param_constraints:
+                # A capacitance may then be zero, and where no time has passed either, divide by one.
+                denominator = denominator + (denominator == 0)
             v = v + step_time / denominator * (constant_current + current - conductance * v)
-        return self._map_outputs(parameters, v), v
+        return self._map_outputs(prepared, v), v
 
     def _positive(self, raw: Tensor) -> Tensor:
         return softplus(raw) if self.implicit_param_constraints else raw
@@ -163,7 +178,7 @@ class LTCCell(Cell):
     def _synapses(self, parameters: Parameters, *, sensory: bool) -> _Synapses:
         sigma, mu, w, erev = (parameters[name] for name in (_SENSORY if sensory else _RECURRENT))
         conductance = self._positive(w) * (self.sensory_sparsity_mask if sensory else self.sparsity_mask)
-        return _Synapses(sigma, mu, conductance, conductance * erev)
+        return _Synapses(0.5 * sigma, mu, 0.5 * conductance, 0.5 * conductance * erev)
 
     def _map_inputs(self, parameters: Parameters, inputs: Tensor) -> Tensor:
         if self.input_mapping != "none":
@@ -220,7 +235,7 @@ class LTCCell(Cell):
         """
         cm, gleak = self._positive(parameters["cm"]), self._positive(parameters["gleak"])
         recurrent, sensory = self._synapses(parameters, sensory=False), self._synapses(parameters, sensory=True)
-        all_open = gleak + recurrent.conductance.sum(-2) + sensory.conductance.sum(-2)
+        all_open = gleak + 2.0 * (recurrent.half_conductance.sum(-2) + sensory.half_conductance.sum(-2))
         return cm / all_open, cm / gleak
 
     def state_bounds(self, parameters: Parameters) -> tuple[Tensor, Tensor]:

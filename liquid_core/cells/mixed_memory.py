@@ -67,10 +67,15 @@ class MixedMemory(Cell):
         self.state_size = 2 * cell.state_size
         self.output_size = cell.output_size
 
-    def step(self, parameters: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, parameters: Parameters) -> Parameters:
+        """The cell's own preparation; the memory needs none."""
+        own = self.cell.prepare(scoped(parameters, "cell"))
+        return dict(parameters) | {f"cell.{name}": value for name, value in own.items()}
+
+    def advance(self, prepared: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
         h, c = hx.chunk(2, dim=1)
-        h, c = self.lstm.step(scoped(parameters, "lstm"), inputs, h, c)
-        output, h = self.cell.step(scoped(parameters, "cell"), inputs, h, elapsed_time)
+        h, c = self.lstm.step(scoped(prepared, "lstm"), inputs, h, c)
+        output, h = self.cell.advance(scoped(prepared, "cell"), inputs, h, elapsed_time)
         return output, torch.cat([h, c], dim=1)
 
     def parameter_masks(self) -> dict[str, Tensor]:

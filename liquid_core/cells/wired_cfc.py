@@ -70,11 +70,19 @@ class WiredCfCCell(Cell):
         """The cells, in the order in which a signal passes them."""
         return [layer for layer in self.children() if isinstance(layer, CfCCell)]
 
-    def step(self, parameters: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, parameters: Parameters) -> Parameters:
+        """Each layer's own preparation."""
+        prepared: dict[str, Tensor] = {}
+        for index, layer in enumerate(self.layers):
+            own = layer.prepare(scoped(parameters, f"layer_{index}"))
+            prepared |= {f"layer_{index}.{name}": value for name, value in own.items()}
+        return prepared
+
+    def advance(self, prepared: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
         states: list[Tensor] = []
         signal = inputs
         for index, (layer, state) in enumerate(zip(self.layers, torch.split(hx, self.layer_sizes, dim=1), strict=True)):
-            signal, _ = layer.step(scoped(parameters, f"layer_{index}"), signal, state, elapsed_time)
+            signal, _ = layer.advance(scoped(prepared, f"layer_{index}"), signal, state, elapsed_time)
             states.append(signal)
         # Where one layer holds all neurons, the motor neurons are its first ones.
         return signal[:, : self.output_size], torch.cat(states, dim=1)

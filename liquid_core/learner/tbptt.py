@@ -69,8 +69,8 @@ def learn_window(
         Targets in the network's terms and whether they arrived, `(batch, outputs)`, outputs by ascending horizon.
     """
     weights = weights.detach().requires_grad_()
-    parameters = network.parameters(weights)
-    seen = [features for stretch in stretches for features in _scan(network, parameters, stretch)]
+    prepared = network.cell.prepare(network.parameters(weights))
+    seen = [features for stretch in stretches for features in _scan(network, prepared, stretch)]
     per_horizon = targets.shape[1] // len(seen)
     features = torch.stack(seen[::-1], dim=1).repeat_interleave(per_horizon, dim=1)
     outputs = (readout_weights * features).sum(dim=2)
@@ -86,13 +86,13 @@ def learn_window(
     )
 
 
-def _scan(network: Network, parameters: Parameters, stretch: Unrolled) -> list[Tensor]:
+def _scan(network: Network, prepared: Parameters, stretch: Unrolled) -> list[Tensor]:
     """Run the cell over a stretch; what the readout sees at each anchor."""
     hx = stretch.hidden
     seen: list[Tensor] = []
     for step in range(stretch.inputs.shape[1]):
         inputs = stretch.inputs[:, step]
-        output, after = network.cell.step(parameters, inputs, hx, stretch.elapsed[:, step : step + 1])
+        output, after = network.cell.advance(prepared, inputs, hx, stretch.elapsed[:, step : step + 1])
         hx = torch.where(stretch.exists[:, step : step + 1], after, hx)
         if step in stretch.anchors:
             seen.append(readout.features(output, inputs))

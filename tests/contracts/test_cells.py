@@ -56,13 +56,13 @@ class Leaky(Cell):
         self.input_size = self.state_size = self.output_size = 2
         self.weight = nn.Parameter(torch.ones(2))
 
-    def step(self, parameters: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
-        new = hx + elapsed_time / (1 + elapsed_time) * (inputs * parameters["weight"] - hx)
+    def advance(self, prepared: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
+        new = hx + elapsed_time / (1 + elapsed_time) * (inputs * prepared["weight"] - hx)
         return new, new
 
 
 def test_a_users_own_cell_passes() -> None:
-    """A cell needs no more than `step`, its sizes and its parameters."""
+    """A cell needs no more than `advance`, its sizes and its parameters."""
     check_cell(Leaky())
 
 
