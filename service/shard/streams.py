@@ -12,12 +12,12 @@ import structlog
 from numpy.typing import NDArray
 
 from liquid_core.engine.admission import Ledger
-from liquid_core.errors import StateFormatError
+from liquid_core.errors import SpecError, StateFormatError
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
 from liquid_core.types import ByteArray
 from service.metrics import Metrics
-from service.problems import Problem
+from service.problems import CATALOGUE, Problem
 from service.shard.models import EngineRoom, Model
 from service.store import StreamStore
 
@@ -103,7 +103,14 @@ class StreamTable:
             return hot if hot is not None else await self._hydrate(stream_id)
 
     async def create(self, stream_id: str, spec: ModelSpec) -> bool:
-        """Make the stream in the store; False where it exists already."""
+        """Make the stream in the store; False where it exists already.
+
+        Its model is built first: a spec that cannot be built must not take an id.
+        """
+        try:
+            await self._room.model(spec)
+        except SpecError as error:
+            raise Problem(error.code if error.code in CATALOGUE else "spec_invalid", str(error)) from error
         meta = StreamMeta(spec=spec, created_at=time.time())
         async with self._lock(stream_id):
             return await self._store.create(stream_id, msgspec.json.encode(meta))
