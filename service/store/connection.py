@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -31,6 +31,9 @@ from service.store.scripts import Script
 
 #: One reply to one command, or one list of replies to a pipeline: whatever the server sends.
 Reply = Any
+
+#: More calls at once than this wait for each other.
+_MAX_CONNECTIONS = 32
 
 _REFUSED = (AuthenticationError, AuthorizationError, NoPermissionError)
 _NOT_CARRIED_OUT = (BusyLoadingError, ClusterDownError)
@@ -110,11 +113,12 @@ async def open_connection(url: str, *, timeout_s: float) -> Connection:
         "protocol": 2,
     }
     try:
-        client = Redis.from_url(url, **options)
+        pool = BlockingConnectionPool.from_url(url, max_connections=_MAX_CONNECTIONS, timeout=timeout_s, **options)
     except ValueError as error:
         raise StoreRefused(
             f"this store URL cannot be read ({error}); write unix:///path, redis://host:port/db or rediss://…"
         ) from None
+    client = Redis.from_pool(pool)
     try:
         with store_errors(writes=False):
             cluster: Reply = await client.info("cluster")
@@ -168,7 +172,7 @@ def _translated(error: Exception, *, writes: bool) -> StoreError:
 
 def _failed_to_connect(error: Exception) -> bool:
     """Whether the command cannot have been sent. redis-py tells only in the message."""
-    return "connecting to" in str(error)
+    return any(words in str(error) for words in ("connecting to", "No connection available"))
 
 
 __all__ = ["Connection", "open_connection", "store_errors"]

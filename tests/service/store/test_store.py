@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,6 +191,14 @@ async def test_scripts_survive_a_server_that_forgot_them(store: StreamStore, raw
     assert await store.acquire([0])
     await raw.script_flush()
     assert await store.delete("pump")
+
+
+async def test_more_calls_than_connections_wait_for_each_other(store: StreamStore, raw: Redis) -> None:
+    """Many calls at once all come through, over a bounded number of connections."""
+    before = (await raw.info("clients"))["connected_clients"]
+    await store.create("pump", b"meta")
+    assert await asyncio.gather(*(store.read_meta("pump") for _ in range(300))) == [b"meta"] * 300
+    assert (await raw.info("clients"))["connected_clients"] <= before + 32
 
 
 async def _pages(store: StreamStore, limit: int) -> list[list[str]]:
