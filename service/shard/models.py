@@ -49,11 +49,17 @@ class EngineRoom:
         """Run `work` in the worker thread, after everything that was asked for before it."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def model(self, spec: ModelSpec) -> Model:
-        """The model of `spec`, built at its first use."""
-        if spec.digest not in self._models:
-            self._models[spec.digest] = await self.run(lambda: self._models.get(spec.digest) or _build(spec))
-        return self._models[spec.digest]
+    def model(self, spec: ModelSpec) -> Model:
+        """The one model of `spec`, built where it is not there; to be called in the engine's thread."""
+        model = self._models.get(spec.digest)
+        if model is None:
+            model = self._models[spec.digest] = _build(spec)
+        return model
+
+    def release(self, model: Model) -> None:
+        """Forget a model that no stream uses; to be called in the engine's thread."""
+        if len(model.slab) == 0:
+            self._models.pop(model.spec.digest, None)
 
     def models(self) -> list[Model]:
         return list(self._models.values())

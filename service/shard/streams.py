@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from liquid_core.engine.admission import Ledger
+from liquid_core.engine.records import Record
 from liquid_core.errors import SpecError, StateFormatError
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
@@ -19,7 +21,7 @@ from liquid_core.types import ByteArray
 from service.metrics import Metrics
 from service.problems import CATALOGUE, Problem
 from service.shard.models import EngineRoom, Model
-from service.store import StreamStore
+from service.store import Snapshot, StreamStore
 
 log = structlog.get_logger(__name__)
 
@@ -108,12 +110,19 @@ class StreamTable:
         Its model is built first: a spec that cannot be built must not take an id.
         """
         try:
-            await self._room.model(spec)
+            model = await self._room.run(partial(self._room.model, spec))
         except SpecError as error:
             raise Problem(error.code if error.code in CATALOGUE else "spec_invalid", str(error)) from error
         meta = StreamMeta(spec=spec, created_at=time.time())
         async with self._lock(stream_id):
-            return await self._store.create(stream_id, msgspec.json.encode(meta))
+            try:
+                created = await self._store.create(stream_id, msgspec.json.encode(meta))
+            except BaseException:
+                await self._room.run(partial(self._room.release, model))
+                raise
+        if not created:
+            await self._room.run(partial(self._room.release, model))
+        return created
 
     async def delete(self, stream_id: str) -> bool:
         """Remove the stream from memory and store; False where there was none."""
@@ -130,7 +139,11 @@ class StreamTable:
         hot = self._hot.pop(stream_id, None)
         if hot is not None:
             hot.abandoned = True
-            await self._room.run(lambda: hot.model.slab.free(hot.slot))
+            await self._room.run(partial(self._unload, hot))
+
+    def _unload(self, hot: HotStream) -> None:
+        hot.model.slab.free(hot.slot)
+        self._room.release(hot.model)
 
     async def _hydrate(self, stream_id: str) -> HotStream:
         started = time.perf_counter()
@@ -139,21 +152,11 @@ class StreamTable:
             self._locks.pop(stream_id, None)
             raise Problem("stream_not_found", "no stream has this id; create it with PUT first.")
         meta = msgspec.json.decode(raw, type=StreamMeta)
-        model = await self._room.model(meta.spec)
         snapshot = await self._store.read_snapshot(stream_id)
-        row = model.engine.initial_row() if snapshot is None else self._read_row(stream_id, snapshot.blob, model)
         snapshot_position = 0 if snapshot is None else snapshot.position
         tail = await self._store.read_log(stream_id, snapshot_position)
         records = [entry.record for entry in tail]
-
-        def load_and_replay() -> tuple[int, Ledger]:
-            slot = model.slab.load(row)
-            if records:
-                model.engine.step(model.slab, [slot] * len(records), records)
-            views = model.engine.layout.views(model.slab.read(slot)[None])
-            return slot, Ledger(meta.spec, {name: view[0] for name, view in views.items()})
-
-        slot, ledger = await self._room.run(load_and_replay)
+        model, slot, ledger = await self._room.run(partial(self._load, stream_id, meta.spec, snapshot, records))
         hot = HotStream(
             id=stream_id,
             meta=meta,
@@ -175,19 +178,40 @@ class StreamTable:
         log.debug("stream_hydrated", stream_id=stream_id, replayed=len(records), seconds=round(took, 4))
         return hot
 
-    def _read_row(self, stream_id: str, blob: bytes, model: Model) -> ByteArray:
+    def _load(
+        self, stream_id: str, spec: ModelSpec, snapshot: Snapshot | None, records: list[Record]
+    ) -> tuple[Model, int, Ledger]:
+        """Bring a stream into its slab and replay its records; in the engine's thread, as all that touches models."""
+        model = self._room.model(spec)
         try:
-            state = StreamState.from_bytes(blob, model.engine.layout, model.spec)
-        except StateFormatError as error:
-            log.error("snapshot_unreadable", stream_id=stream_id, error=str(error))
-            raise Problem("internal", "the stream's snapshot cannot be read by this release; see the log.") from error
-        if state.numerics != model.numerics:
-            # Replay goes on from here with other last bits than before: worth knowing, not worth refusing.
-            log.warning("numerics_changed", stream_id=stream_id, then=state.numerics, now=model.numerics)
-        return state.row
+            row = model.engine.initial_row() if snapshot is None else _read_row(stream_id, snapshot.blob, model)
+            slot = model.slab.load(row)
+            try:
+                if records:
+                    model.engine.step(model.slab, [slot] * len(records), records)
+                views = model.engine.layout.views(model.slab.read(slot)[None])
+                return model, slot, Ledger(spec, {name: view[0] for name, view in views.items()})
+            except BaseException:
+                model.slab.free(slot)
+                raise
+        except BaseException:
+            self._room.release(model)
+            raise
 
     def _lock(self, stream_id: str) -> asyncio.Lock:
         return self._locks.setdefault(stream_id, asyncio.Lock())
+
+
+def _read_row(stream_id: str, blob: bytes, model: Model) -> ByteArray:
+    try:
+        state = StreamState.from_bytes(blob, model.engine.layout, model.spec)
+    except StateFormatError as error:
+        log.error("snapshot_unreadable", stream_id=stream_id, error=str(error))
+        raise Problem("internal", "the stream's snapshot cannot be read by this release; see the log.") from error
+    if state.numerics != model.numerics:
+        # Replay goes on from here with other last bits than before: worth knowing, not worth refusing.
+        log.warning("numerics_changed", stream_id=stream_id, then=state.numerics, now=model.numerics)
+    return state.row
 
 
 __all__ = ["HotStream", "StreamMeta", "StreamTable"]

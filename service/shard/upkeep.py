@@ -113,15 +113,17 @@ class Upkeep:
         metrics.log_entries_since_snapshot_max.set(max((stream.replay_length for stream in behind), default=0))
         oldest = min((stream.snapshot_at for stream in behind), default=time.monotonic())
         metrics.snapshot_age_seconds_max.set(time.monotonic() - oldest)
-        slots: dict[str, list[int]] = {}
-        for stream in hot:
-            slots.setdefault(stream.spec.digest, []).append(stream.slot)
 
         def ratios() -> dict[str, list[float]]:
+            # Looked up here, in the engine's thread, where no slot changes hands meanwhile.
+            slots: dict[int, list[int]] = {}
+            for stream in hot:
+                if not stream.abandoned:
+                    slots.setdefault(id(stream.model), []).append(stream.slot)
             by_model: dict[str, list[float]] = {}
             for model in self._room.models():
+                at = slots.get(id(model), [])
                 views = model.engine.layout.views(model.slab.rows)
-                at = np.asarray(slots.get(model.spec.digest, []), dtype=np.int64)
                 error, naive = views["metrics.recent"][at], views["metrics.recent_naive"][at]
                 counted = naive > 0
                 by_model.setdefault(model.name, []).extend((error[counted] / naive[counted]).tolist())
