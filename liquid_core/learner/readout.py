@@ -37,7 +37,8 @@ def features(cell_output: Tensor, inputs: Tensor) -> Tensor:
 def apply(weights: Tensor, seen: Tensor) -> Tensor:
     """Outputs `(batch, outputs)`; weights `(batch, outputs, readout features)`, features `(batch, readout
     features)`."""
-    return torch.bmm(weights, seen.unsqueeze(2)).squeeze(2)
+    # Not `torch.bmm`: its last bits change with a matrix's place in the batch.
+    return (weights * seen.unsqueeze(1)).sum(2)
 
 
 def update(weights: FloatArray, seen: FloatArray, error: FloatArray, rate: float) -> FloatArray:
