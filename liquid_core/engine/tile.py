@@ -90,6 +90,9 @@ class Tile:
             samples = self._arrays["stream.samples"] + 1  # the sample that is arriving
             truth = np.tile(records.x[:, spec.target_columns], (1, len(spec.horizons)))
             ages = np.repeat(np.asarray(spec.horizons), spec.num_targets)
+            # An answer from before a feature's first value had nothing to go by: no target teaches from it.
+            seen = np.tile(self._arrays["scaler.count"][:, spec.target_columns], (1, len(spec.horizons)))
+            truth = np.where(seen >= ages, truth, np.nan)
             settled = self._settle(samples, ages, truth, records.is_sample, records.seq)
             self._learn(settled, samples)
             self._advance(records)
@@ -142,7 +145,7 @@ class Tile:
         residual = self._part(Residual, "residual")
         self._put("residual", residual.update(settled.residual, settled.known, learner.scaler_rate))
         self._arrays["conformal.radius"][...] = conformal.update(
-            self._arrays["conformal.radius"], settled.missed, settled.known, learner.coverage
+            self._arrays["conformal.radius"], settled.missed, settled.bounded, learner.coverage
         )
         metrics = self._part(Prequential, "metrics")
         self._put("metrics", metrics.update(settled.error, settled.naive_error, settled.observed))

@@ -35,7 +35,8 @@ class Settled:
     target: FloatArray
     #: Distance of the target from the naive guess, `(batch, outputs)`.
     residual: FloatArray
-    #: Targets that lay outside their interval, `(batch, outputs)`.
+    #: Targets that had an interval to lie in, and those that lay outside it, `(batch, outputs)`.
+    bounded: BoolArray
     missed: BoolArray
     #: Error of the answer and of the naive guess by horizon, `(batch, horizons)`, and where there is one.
     error: FloatArray
@@ -56,16 +57,19 @@ def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_hor
     by_horizon = _MeanByHorizon(known, num_horizons)
     observed = by_horizon.observed
     surprises = by_horizon(distance)
+    # Before the first residual of a horizon there is no scale, and so no interval that could be missed.
+    bounded = known & (pending.half_width > 0)
     return Settled(
         known=known,
         target=np.clip(safe_divide(residual, pending.scale), -MAX_RESIDUAL, MAX_RESIDUAL),
         residual=residual,
-        missed=np.abs(error) > pending.half_width,
+        bounded=bounded,
+        missed=bounded & (np.abs(error) > pending.half_width),
         error=by_horizon(np.abs(error)),
         naive_error=by_horizon(np.abs(residual)),
         observed=observed,
         surprise=_first(surprises, observed),
-        anomaly=conformal.anomaly(error, pending.half_width, known & (pending.half_width > 0)),
+        anomaly=conformal.anomaly(error, pending.half_width, bounded),
     )
 
 
@@ -83,6 +87,7 @@ def settle_class(pending: Pending, label: FloatArray, known: BoolArray) -> Settl
         known=np.broadcast_to(observed, one_hot.shape),
         target=one_hot.astype(np.float64),
         residual=np.zeros_like(pending.prediction),
+        bounded=np.zeros_like(one_hot),
         missed=np.zeros_like(one_hot),
         error=error[:, None],
         naive_error=(pending.base[:, :1] != label[:, None]).astype(np.float64),
