@@ -25,7 +25,8 @@ from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
 
 FORMAT_VERSION = 1
-MAX_HEADER_BYTES = 256 * 1024
+#: More than the longest spec takes: a thousand names, every character of them written as an escape of an escape.
+MAX_HEADER_BYTES = 4 * 1024 * 1024
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "BOOL": np.bool_, "U8": np.uint8}
 
