@@ -36,6 +36,13 @@ class Modelled:
     #: Positions of the two generations, newest first, and whether the newest was damaged.
     snapshots: list[int] = field(default_factory=list)
     damaged: bool = False
+    #: Position of the first record in the log.
+    log_from: int = 1
+
+    @property
+    def bears_damage(self) -> bool:
+        """Whether the stream survives the loss of its newest snapshot; one fault more than that is data lost."""
+        return bool(self.snapshots) and not self.damaged and (len(self.snapshots) == 2 or self.log_from == 1)
 
     @property
     def readable(self) -> int | None:
@@ -119,14 +126,15 @@ class StoreMachine(RuleBasedStateMachine):
         if position > readable:
             stream.snapshots = [position, *([readable] if readable else [])]
             stream.damaged = False
+            stream.log_from = min(readable + 1, len(stream.records))
         elif position == readable and stream.damaged:
             stream.snapshots, stream.damaged = [position], False
 
-    @precondition(lambda self: any(stream.snapshots and not stream.damaged for stream in self._streams.values()))
+    @precondition(lambda self: any(stream.bears_damage for stream in self._streams.values()))
     @rule(data=st.data())
     def damage_the_newest_snapshot(self, data: st.DataObject) -> None:
-        whole = sorted(i for i, stream in self._streams.items() if stream.snapshots and not stream.damaged)
-        stream_id = data.draw(st.sampled_from(whole))
+        able = sorted(i for i, stream in self._streams.items() if stream.bears_damage)
+        stream_id = data.draw(st.sampled_from(able))
         self._do(self._flip_a_byte(stream_id))
         self._streams[stream_id].damaged = True
 
