@@ -124,8 +124,8 @@ def test_panels_do_not_overlap() -> None:
 class Prometheus:
     """A running Prometheus."""
 
-    def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=5)
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
 
     def get(self, path: str, **params: str) -> Any:
         answer = self._client.get(path, params=params)
@@ -170,9 +170,13 @@ def prometheus(fed_service: str, tmp_path_factory: pytest.TempPathFactory) -> It
         f"--web.listen-address={address}",
     ]
     log = directory / "log"
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    with (
+        log.open("wb") as output,
+        httpx.Client(base_url=f"http://{address}", timeout=5) as client,
+        subprocess.Popen(command, stdout=output, stderr=output) as process,
+    ):
         try:
-            server = Prometheus(f"http://{address}")
+            server = Prometheus(client)
             wait_until(lambda: process.poll() is not None or server.ready(), "Prometheus to be ready")
             assert process.poll() is None, log.read_text()
             yield server

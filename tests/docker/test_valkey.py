@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,10 +29,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [str(find_server().path), str(folder / "valkey.conf"), "--port", "0", "--unixsocket", str(socket)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
-            client = Redis(unix_socket_path=str(socket))
-            while not _answers(client):
-                assert server.poll() is None, "valkey does not start with docker/valkey/valkey.conf"
-            client.close()
+            with Redis(unix_socket_path=str(socket)) as client:
+                while not _answers(client):
+                    assert server.poll() is None, "valkey does not start with docker/valkey/valkey.conf"
+                    time.sleep(0.02)
             yield f"unix://{socket}"
         finally:
             server.terminate()
