@@ -1,0 +1,26 @@
+"""The engine: the learner for thousands of streams at once, each a row of bytes that records are folded into.
+
+A good engine gives a stream the same bits whatever else it steps beside it.
+"""
+
+from __future__ import annotations
+
+from liquid_core.engine.admission import Ledger, Verdict
+from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.results import StepResults, Update
+from liquid_core.engine.slab import Slab
+from liquid_core.engine.torch_engine import TorchEngine
+
+__all__ = [
+    "Label",
+    "Ledger",
+    "Record",
+    "Sample",
+    "Slab",
+    "StateLayout",
+    "StepResults",
+    "TorchEngine",
+    "Update",
+    "Verdict",
+]

@@ -2,3 +2,9 @@
 
 `host` is the way in; `pipeline` is the way of a sample.
 """
+
+from __future__ import annotations
+
+from service.shard.host import StreamHost
+
+__all__ = ["StreamHost"]
