@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,10 @@ def browser() -> Iterator[Browser]:
         try:
             started = playwright.chromium.launch(executable_path=installed(), args=FLAGS)
         except Error as error:
-            pytest.fail(
+            # CI must have one; a developer's machine may do without these tests.
+            missing = (
                 f"no Chromium could be started; `apt-get install chromium` or `playwright install chromium`.\n{error}"
             )
+            pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
         yield started
         started.close()
