@@ -68,8 +68,10 @@ def result(stream: str, answer: SampleResult | LabelResult) -> dict[str, Any]:
     return {"type": "result", "for": kind, "stream": stream, **msgspec.structs.asdict(answer)}
 
 
-def nack(stream: str | None, seq: int | None, problem: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "nack", "stream": stream, "seq": seq, "problem": problem}
+def nack(frame: object, stream: str | None, seq: int | None, problem: dict[str, Any]) -> dict[str, Any]:
+    """Why `frame` was refused; ``for`` is null where it could not be read far enough to tell what it was."""
+    kind = "sample" if isinstance(frame, SampleFrame) else "label" if isinstance(frame, LabelFrame) else None
+    return {"type": "nack", "for": kind, "stream": stream, "seq": seq, "problem": problem}
 
 
 def text_of(message: dict[str, Any]) -> str:

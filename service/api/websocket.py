@@ -228,7 +228,7 @@ class Session:
     def _message(self, stream: str, entry: Entry, outcome: SampleResult | LabelResult | ProblemItem) -> dict[str, Any]:
         if isinstance(outcome, ProblemItem):
             members = problem_members(outcome.problem, self._connection.state.request_id)
-            return frames.nack(stream or None, entry.seq, members)
+            return frames.nack(entry, stream or None, entry.seq, members)
         return frames.result(stream, outcome)
 
     # --- out ---------------------------------------------------------------------------------------------------------

@@ -77,7 +77,11 @@ async def test_a_streams_answers_come_in_order(address: str) -> None:
         for message in messages:
             await socket.send(json.dumps(message))
         answers = [json.loads(await socket.recv()) for _ in messages]
-    kinds = [(answer["seq"], answer.get("for", "nack")) for answer in answers if answer["stream"] == "a"]
+    kinds = [
+        (answer["seq"], "nack" if answer["type"] == "nack" else answer["for"])
+        for answer in answers
+        if answer["stream"] == "a"
+    ]
     assert kinds == [(number, kind) for number in range(1, 41) for kind in ("sample", "label", "nack")]
     assert [answer["seq"] for answer in answers if answer["stream"] == "b"] == list(range(1, 41))
 
@@ -212,7 +216,8 @@ async def test_a_problem_of_the_whole_hand_over_reaches_every_message(address: s
     host.failure = Problem("overloaded", "too much.", retry_after_s=0.5)
     async with opened(address) as socket:
         nacks = [await ask(socket, sample("a", float(t), seq=t)) for t in (1, 2)]
-    assert [(nack["seq"], nack["problem"]["retry_after_ms"]) for nack in nacks] == [(1, 500), (2, 500)]
+    said = [(nack["for"], nack["seq"], nack["problem"]["retry_after_ms"]) for nack in nacks]
+    assert said == [("sample", 1, 500), ("sample", 2, 500)]
 
 
 async def test_a_bug_is_a_nack_that_tells_nothing(address: str, host) -> None:
