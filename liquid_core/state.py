@@ -102,7 +102,7 @@ def read_header(data: bytes) -> dict[str, str]:
         raise StateFormatError("the state is cut short, or it is no state file.")
     try:
         header = msgspec.json.decode(data[8 : 8 + size], type=dict[str, Any]).get("__metadata__", {})
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StateFormatError("the state's header cannot be read; it is no state file.") from error
     if not isinstance(header, dict) or header.get("format") != "liquidstream.state":
         raise StateFormatError("this is a safetensors file, but not a stream state.")
@@ -123,7 +123,10 @@ def _read_array(name: str, tensor: dict[str, Any], expected: NDArray[Any]) -> ND
         raise StateFormatError(
             f"`{name}` must be {expected.dtype} {expected.shape}: got {tensor['dtype']} {tuple(tensor['shape'])}."
         )
-    array: NDArray[Any] = np.frombuffer(bytes(tensor["data"]), dtype=dtype).reshape(expected.shape)
+    data = bytes(tensor["data"])
+    if dtype is np.bool_ and max(data, default=0) > 1:
+        raise StateFormatError(f"`{name}` holds values that are neither true nor false.")
+    array: NDArray[Any] = np.frombuffer(data, dtype=dtype).reshape(expected.shape)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise StateFormatError(f"`{name}` holds values that are not finite.")
     return array
