@@ -79,14 +79,18 @@ class Batcher:
         self._max_pending = max_pending
         self._max_queue_delay_s = max_queue_delay_ms / 1000
         self._queues: dict[str, deque[Submission]] = {}
-        self._pending_by_stream: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
+        self._in_round = 0
         self._arrived = asyncio.Event()
         self._cycle_s = 0.0
+        #: Records that wait.
         self.pending = 0
         self.closed = False
 
     def offer(self, submission: Submission) -> None:
-        """Queue a submission, or raise `Problem` ``overloaded``."""
+        """Queue a submission, or raise `Problem` ``overloaded`` or ``draining``."""
+        if self.closed:
+            raise Problem("draining", "the server is stopping; send again.", retry_after_s=1.0)
         stream_id = submission.stream.id
         wait = self._expected_wait_s(stream_id)
         if self.pending >= self._max_pending or wait > self._max_queue_delay_s:
@@ -96,8 +100,7 @@ class Batcher:
                 retry_after_s=max(0.05, min(wait, 30.0)),
             )
         self._queues.setdefault(stream_id, deque()).append(submission)
-        self._pending_by_stream[stream_id] = self._pending_by_stream.get(stream_id, 0) + len(submission.items)
-        self.pending += len(submission.items)
+        self._set_waiting(stream_id, self._waiting.get(stream_id, 0) + len(submission.items))
         self._arrived.set()
 
     async def next_batch(self) -> list[Waiting]:
@@ -113,7 +116,6 @@ class Batcher:
             if room <= 0:
                 break
             batch += self._take(stream_id, room)
-        self.pending -= len(batch)
         return batch
 
     def _take(self, stream_id: str, room: int) -> list[Waiting]:
@@ -126,34 +128,47 @@ class Batcher:
             submission.taken += len(items)
             if submission.taken == len(submission.items):
                 queue.popleft()
-        left = self._pending_by_stream[stream_id] - len(taken)
         if queue:
             self._queues[stream_id] = queue  # at the end: the others have their turn first
-            self._pending_by_stream[stream_id] = left
-        else:
-            del self._pending_by_stream[stream_id]
+        self._set_waiting(stream_id, self._waiting[stream_id] - len(taken))
         return taken
+
+    def _set_waiting(self, stream_id: str, count: int) -> None:
+        before = self._waiting.pop(stream_id, 0)
+        if count:
+            self._waiting[stream_id] = count
+        self.pending += count - before
+        self._in_round += min(count, MAX_PER_STREAM) - min(before, MAX_PER_STREAM)
 
     def forget(self, stream_id: str, problem: Problem) -> None:
         """Answer everything that waits for a stream with `problem`."""
         for submission in self._queues.pop(stream_id, ()):
             submission.fail(problem)
-        self.pending -= self._pending_by_stream.pop(stream_id, 0)
+        self._set_waiting(stream_id, 0)
 
     def close(self) -> None:
         """Take nothing more; `next_batch` ends once the queues are empty."""
         self.closed = True
         self._arrived.set()
 
+    def abort(self, problem: Problem) -> None:
+        """Take nothing more, and answer everything that waits with `problem`."""
+        self.close()
+        for stream_id in list(self._queues):
+            self.forget(stream_id, problem)
+
     def cycle_took(self, seconds: float) -> None:
         """Tell how long one micro-batch took, for the estimate of waiting times."""
         self._cycle_s += 0.2 * (seconds - self._cycle_s) if self._cycle_s else seconds
 
     def _expected_wait_s(self, stream_id: str) -> float:
-        """Until a record offered now would be stepped: cycles ahead of it times a cycle's recent length."""
-        own = self._pending_by_stream.get(stream_id, 0) // MAX_PER_STREAM
-        others = sum(min(count, MAX_PER_STREAM) for count in self._pending_by_stream.values()) // self._max_batch_size
-        return (own + others) * self._cycle_s
+        """Until a record offered now would be stepped: micro-batches before its own, times how long one takes.
+
+        By the time the stream's own queue has had its turns, every other one has had as many, if it is that long.
+        """
+        own = self._waiting.get(stream_id, 0) // MAX_PER_STREAM
+        ahead = min((own + 1) * self._in_round, self.pending)
+        return max(own, ahead // self._max_batch_size) * self._cycle_s
 
 
 __all__ = ["Batcher", "Item", "Outcome", "Submission", "Waiting"]

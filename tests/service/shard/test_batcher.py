@@ -1,0 +1,218 @@
+"""The batcher: order within a stream, turns between streams, bounds, and that nothing is lost or handed out twice."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.messages import SampleIn, SampleResult
+from service.problems import Problem
+from service.shard.batcher import MAX_PER_STREAM, Batcher, Submission, Waiting
+from service.shard.streams import HotStream
+
+GONE = Problem("stream_not_found", "it is gone.")
+
+
+def batcher(*, max_batch_size: int = 16, max_pending: int = 1000, max_queue_delay_ms: float = 1000.0) -> Batcher:
+    return Batcher(max_batch_size=max_batch_size, max_pending=max_pending, max_queue_delay_ms=max_queue_delay_ms)
+
+
+def submission(stream_id: str, count: int, *, first: int = 1) -> Submission:
+    """Samples of one stream, of which the batcher needs no more than its id."""
+    items = [SampleIn(seq=seq, t=float(seq), x=[0.0]) for seq in range(first, first + count)]
+    return Submission(
+        stream=cast(HotStream, SimpleNamespace(id=stream_id)),
+        items=items,
+        done=asyncio.get_running_loop().create_future(),
+    )
+
+
+def seqs(batch: list[Waiting]) -> list[tuple[str, Any]]:
+    return [(waiting.stream.id, waiting.item.seq) for waiting in batch]
+
+
+async def test_a_streams_records_keep_their_order() -> None:
+    """Also over several requests and micro-batches."""
+    queue = batcher(max_batch_size=3)
+    for first in (1, 3, 5):
+        queue.offer(submission("pump", 2, first=first))
+    taken = seqs(await queue.next_batch()) + seqs(await queue.next_batch())
+    assert taken == [("pump", seq) for seq in range(1, 7)]
+
+
+async def test_streams_take_turns() -> None:
+    """A thousand samples of one stream hold up a later stream's one sample by nothing."""
+    queue = batcher()
+    queue.offer(submission("flood", 900))
+    queue.offer(submission("drop", 1))
+    assert ("drop", 1) in seqs(await queue.next_batch())
+
+
+async def test_who_had_a_turn_stands_behind_the_others() -> None:
+    """With room for one stream a micro-batch, each comes every third time."""
+    queue = batcher(max_batch_size=MAX_PER_STREAM)
+    for stream_id in "abc":
+        queue.offer(submission(stream_id, 3 * MAX_PER_STREAM))
+    turns = [(await queue.next_batch())[0].stream.id for _ in range(9)]
+    assert turns == [*"abcabcabc"]
+
+
+async def test_a_big_submission_is_spread_and_answered_whole() -> None:
+    """It takes its turns, and its request is answered when the last of its items has an outcome."""
+    queue = batcher()
+    big = submission("pump", 2 * MAX_PER_STREAM + 1)
+    queue.offer(big)
+    sizes = []
+    while queue.pending:
+        assert not big.done.done()
+        batch = await queue.next_batch()
+        sizes.append(len(batch))
+        for waiting in batch:
+            waiting.submission.settle(SampleResult(seq=cast(int, waiting.item.seq), predictions=None))
+    assert sizes == [MAX_PER_STREAM, MAX_PER_STREAM, 1]
+    assert [cast(SampleResult, outcome).seq for outcome in await big.done] == [*range(1, 18)]
+
+
+async def test_more_than_may_wait_is_refused() -> None:
+    """With when to come back, and without changing what waits."""
+    queue = batcher(max_pending=4)
+    queue.offer(submission("a", 4))
+    with pytest.raises(Problem, match="too many") as refused:
+        queue.offer(submission("b", 1))
+    assert refused.value.code == "overloaded"
+    assert refused.value.retry_after_s is not None
+    assert refused.value.retry_after_s > 0
+    assert queue.pending == 4
+    await queue.next_batch()
+    queue.offer(submission("b", 1))
+
+
+async def test_whose_turn_would_come_too_late_is_refused() -> None:
+    """Three micro-batches of 0.4 s lie ahead of a stream's own queue, but none of another stream's."""
+    queue = batcher(max_queue_delay_ms=1000)
+    queue.cycle_took(0.4)
+    queue.offer(submission("slow", 3 * MAX_PER_STREAM))
+    with pytest.raises(Problem, match="too many") as refused:
+        queue.offer(submission("slow", 1))
+    assert refused.value.retry_after_s == pytest.approx(1.2)
+    queue.offer(submission("other", 1))
+
+
+async def test_the_estimate_counts_the_turns_of_the_others() -> None:
+    """Four streams with four turns each are eight micro-batches, however the one that asks is placed among them."""
+    queue = batcher(max_batch_size=2 * MAX_PER_STREAM, max_queue_delay_ms=7900)
+    for stream_id in "abcd":
+        queue.offer(submission(stream_id, 4 * MAX_PER_STREAM))
+    queue.cycle_took(1.0)
+    with pytest.raises(Problem, match="too many") as refused:
+        queue.offer(submission("a", 1))
+    assert refused.value.retry_after_s == pytest.approx(8.0)
+
+
+async def test_a_micro_batch_is_waited_for() -> None:
+    """Nothing waits: the next micro-batch comes with the next record."""
+    queue = batcher()
+    coming = asyncio.create_task(queue.next_batch())
+    await asyncio.sleep(0)
+    assert not coming.done()
+    queue.offer(submission("pump", 1))
+    assert seqs(await coming) == [("pump", 1)]
+
+
+async def test_forgetting_answers_what_waits() -> None:
+    """Also the rest of a request that is half taken; other streams go on."""
+    queue = batcher()
+    half, waits, other = submission("pump", 12), submission("pump", 1, first=13), submission("valve", 1)
+    queue.offer(half)
+    await queue.next_batch()
+    queue.offer(waits)
+    queue.offer(other)
+    queue.forget("pump", GONE)
+    for lost in (half, waits):
+        with pytest.raises(Problem, match="gone"):
+            await lost.done
+    assert queue.pending == 1
+    assert seqs(await queue.next_batch()) == [("valve", 1)]
+
+
+async def test_closing_drains() -> None:
+    """What was taken is still handed out, nothing more is taken, and then comes the end."""
+    queue = batcher()
+    queue.offer(submission("pump", 1))
+    queue.close()
+    with pytest.raises(Problem, match="stopping") as refused:
+        queue.offer(submission("pump", 1))
+    assert refused.value.code == "draining"
+    assert seqs(await queue.next_batch()) == [("pump", 1)]
+    assert await queue.next_batch() == []
+
+
+async def test_closing_wakes_who_waits() -> None:
+    """An empty batcher ends at once."""
+    queue = batcher()
+    coming = asyncio.create_task(queue.next_batch())
+    await asyncio.sleep(0)
+    queue.close()
+    assert await coming == []
+
+
+async def test_aborting_answers_everybody() -> None:
+    """Nobody is left waiting for a batcher that hands out nothing more."""
+    queue = batcher()
+    waiting = [submission(stream_id, 2) for stream_id in "aab"]
+    for each in waiting:
+        queue.offer(each)
+    queue.abort(GONE)
+    for each in waiting:
+        with pytest.raises(Problem, match="gone"):
+            await each.done
+    assert queue.pending == 0
+    assert await queue.next_batch() == []
+
+
+OPERATIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("offer"), st.sampled_from("abc"), st.integers(1, 20)),
+        st.tuples(st.just("take"), st.just(""), st.just(0)),
+        st.tuples(st.just("forget"), st.sampled_from("abc"), st.just(0)),
+    ),
+    max_size=40,
+)
+
+
+@given(operations=OPERATIONS, max_batch_size=st.integers(1, 20))
+def test_nothing_is_lost_doubled_or_overtaken(operations: list[tuple[str, str, int]], max_batch_size: int) -> None:
+    """Whatever the sequence of offers, takes and forgets: what is taken comes in order, once, and `pending` is true."""
+
+    async def run() -> None:
+        queue = batcher(max_batch_size=max_batch_size, max_pending=10**6)
+        waiting: dict[str, list[int]] = {stream_id: [] for stream_id in "abc"}
+        offered = dict.fromkeys("abc", 0)
+        for operation, stream_id, count in operations:
+            if operation == "offer":
+                queue.offer(submission(stream_id, count, first=offered[stream_id] + 1))
+                waiting[stream_id] += range(offered[stream_id] + 1, offered[stream_id] + count + 1)
+                offered[stream_id] += count
+            elif operation == "forget":
+                queue.forget(stream_id, GONE)
+                waiting[stream_id] = []
+            elif queue.pending:
+                _take(await queue.next_batch(), waiting, max_batch_size)
+            assert queue.pending == sum(map(len, waiting.values()))
+        while queue.pending:
+            _take(await queue.next_batch(), waiting, max_batch_size)
+        assert not any(waiting.values())
+
+    asyncio.run(run())
+
+
+def _take(batch: list[Waiting], waiting: dict[str, list[int]], max_batch_size: int) -> None:
+    assert 0 < len(batch) <= max_batch_size
+    for stream_id, seq in seqs(batch):
+        assert waiting[stream_id].pop(0) == seq
+    assert all([stream_id for stream_id, _ in seqs(batch)].count(each) <= MAX_PER_STREAM for each in "abc")
