@@ -71,7 +71,8 @@ class Door:
 
     def _objection(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
-        if not self._ring and not self._settings.insecure and not _names_us(headers, self._settings):
+        any_name = self._settings.insecure and not self._settings.allowed_hosts
+        if not self._ring and not any_name and not _names_us(headers, self._settings):
             return Problem(
                 "forbidden",
                 "without a key this server only answers to the names of this machine. Call it as 127.0.0.1 or "

@@ -61,7 +61,7 @@ class Settings(BaseModel):
     #: Keys of which a caller must show one; without any, only this machine may call. LIQUID_API_KEYS parts them by
     #: commas.
     api_keys: tuple[str, ...] = Field(default=(), repr=False)
-    #: Listen beyond loopback without a key, and answer to any host name.
+    #: Listen beyond loopback without a key, and answer to any host name unless `allowed_hosts` names some.
     insecure: bool = False
     #: Names by which callers know this server besides loopback's; only asked for where no key is set.
     allowed_hosts: tuple[str, ...] = ()

@@ -176,6 +176,15 @@ async def test_without_a_key_other_names_are_not(tmp_path: Path, host: str) -> N
         assert (await client.get("/livez", headers={"Host": host})).status_code == 200
 
 
+async def test_an_insecure_server_with_names_answers_to_these_alone(tmp_path: Path) -> None:
+    """Behind a published port, a page that resolves a name of its own to this machine still gets nowhere."""
+    async with calling(app_with(tmp_path, insecure=True, allowed_hosts=("liquidstream",))) as client:
+        named = await client.get("/readyz", headers={"host": "liquidstream:8765"})
+        local = await client.get("/readyz", headers={"host": "localhost:8765"})
+        foreign = await client.get("/readyz", headers={"host": "evil.example"})
+    assert (named.status_code, local.status_code, foreign.status_code) == (200, 200, 403)
+
+
 @pytest.mark.parametrize(
     "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://localhost:8765", "x"]
 )
