@@ -103,13 +103,17 @@ class Batcher:
         self._set_waiting(stream_id, self._waiting.get(stream_id, 0) + len(submission.items))
         self._arrived.set()
 
-    async def next_batch(self) -> list[Waiting]:
-        """The next micro-batch, as soon as anything waits; empty when closed and drained."""
+    async def wait(self) -> bool:
+        """True as soon as anything waits; False when closed and drained."""
         while not self._queues:
             if self.closed:
-                return []
+                return False
             self._arrived.clear()
             await self._arrived.wait()
+        return True
+
+    def take(self) -> list[Waiting]:
+        """The next micro-batch; empty where nothing waits."""
         batch: list[Waiting] = []
         for stream_id in list(self._queues):
             room = min(MAX_PER_STREAM, self._max_batch_size - len(batch))
@@ -147,7 +151,7 @@ class Batcher:
         self._set_waiting(stream_id, 0)
 
     def close(self) -> None:
-        """Take nothing more; `next_batch` ends once the queues are empty."""
+        """Take nothing more; `wait` ends once the queues are empty."""
         self.closed = True
         self._arrived.set()
 

@@ -7,8 +7,9 @@ writes then fail (`Fenced`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import structlog
 import torch
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.admission import check_values
 from liquid_core.engine.records import Sample
+from liquid_core.engine.results import StepResults
 from liquid_core.errors import RecordError
 from liquid_core.spec import ModelSpec
 from service.messages import (
@@ -40,11 +42,13 @@ from service.shard.history import HistoryBook
 from service.shard.models import EngineRoom
 from service.shard.pipeline import Pipeline
 from service.shard.snapshots import Snapshotter
-from service.shard.streams import HotStream, StreamTable
+from service.shard.streams import HotStream, StreamForgotten, StreamTable
 from service.shard.upkeep import Upkeep
 from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
 
 log = structlog.get_logger(__name__)
+
+Seen = TypeVar("Seen")
 
 
 class StreamHost:
@@ -112,18 +116,16 @@ class StreamHost:
     async def drain(self) -> None:
         """Answer what was taken, write every stream's snapshot, and stop."""
         self._batcher.close()
-        if not self._tasks:
-            return
-        working = self._tasks[0]
-        await asyncio.wait([working], timeout=self._settings.shutdown_timeout_s)
+        if self._tasks:
+            await asyncio.wait(self._tasks[:1], timeout=self._settings.shutdown_timeout_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         try:
             await self._snapshotter.write(self._table.hot())
-        except StoreError as error:
+        except (Problem, StoreError) as error:
             log.warning("last_snapshots_failed", error=str(error))
-        self._room.close()
+        await self._room.close()
 
     def readiness(self) -> Readiness:
         """Whether samples are taken, and why not."""
@@ -146,27 +148,35 @@ class StreamHost:
 
     async def create(self, stream_id: str, spec: ModelSpec) -> tuple[StreamInfo, bool]:
         """Make a stream, or confirm the one that is there; True: newly made."""
-        with _StoreProblems():
-            created = await self._table.create(stream_id, spec)
-            stream = await self._table.get(stream_id)
+        created = False
+        if self._table.peek(stream_id) is None:
+            with _StoreProblems():
+                created = await self._table.create(stream_id, spec)
+        stream = await self._get(stream_id)
         if stream.spec.digest != spec.digest:
             raise Problem("spec_conflict", "the stream exists with another spec; delete it first, or take another id.")
         if created:
             self._metrics.streams.inc()
-        return await self._info(stream), created
+        return await self.describe(stream_id), created
 
     async def describe(self, stream_id: str) -> StreamInfo:
-        return await self._info(await self._get(stream_id))
+        stream, arrays = await self._read(stream_id, HotStream.arrays)
+        return self._info(stream, arrays)
 
     async def delete(self, stream_id: str) -> None:
         """Remove a stream, its log and its snapshots for good."""
-        with _StoreProblems():
-            removed = await self._table.delete(stream_id)
-        problem = Problem("stream_not_found", "no stream has this id.")
-        self._batcher.forget(stream_id, problem)
-        self._history.forget(stream_id)
+        gone = Problem("stream_not_found", "no stream has this id.")
+        async with self._working_pipeline().working, self._snapshotter.writing:
+            try:
+                with _StoreProblems():
+                    removed = await self._table.delete(stream_id)
+            except Problem as problem:
+                self._batcher.forget(stream_id, problem)
+                raise
+            self._batcher.forget(stream_id, gone)
+            self._history.forget(stream_id)
         if not removed:
-            raise problem
+            raise gone
         self._metrics.streams.dec()
 
     async def list(self, cursor: str | None, limit: int) -> StreamPage:
@@ -181,7 +191,8 @@ class StreamHost:
             try:
                 infos.append(await self.describe(stream_id))
             except Problem as problem:
-                if problem.code != "stream_not_found":  # deleted since the page was read
+                # Deleted since the page was read, or damaged, which the log tells: the others can be listed.
+                if problem.code not in ("stream_not_found", "internal"):
                     raise
         return StreamPage(streams=infos, next_cursor=after)
 
@@ -189,8 +200,16 @@ class StreamHost:
         with _StoreProblems():
             return await self._table.get(stream_id)
 
-    async def _info(self, stream: HotStream) -> StreamInfo:
-        arrays = await self._room.run(stream.arrays)
+    async def _read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
+        """What `look` sees in a stream, in the engine's thread; again, where the stream was forgotten meanwhile."""
+        while True:
+            stream = await self._get(stream_id)
+            try:
+                return stream, await self._room.run(partial(look, stream))
+            except StreamForgotten:
+                continue
+
+    def _info(self, stream: HotStream, arrays: dict[str, NDArray[Any]]) -> StreamInfo:
         samples = int(arrays["stream.samples"])
         return StreamInfo(
             id=stream.id,
@@ -222,33 +241,51 @@ class StreamHost:
     async def _submit(self, stream_id: str, items: Sequence[Item]) -> Sequence[Outcome]:
         if not items:
             return []
-        if self._pipeline is None or self._batcher.closed:
-            raise Problem("draining", "the server is starting or stopping; send again.", retry_after_s=1.0)
-        if self._pipeline.fenced:
+        if self._working_pipeline().fenced:
             raise Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0)
         stream = await self._get(stream_id)
         done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+        submission = Submission(stream=stream, items=tuple(items), done=done)
         try:
-            self._batcher.offer(Submission(stream=stream, items=tuple(items), done=done))
+            self._batcher.offer(submission)
         except Problem as problem:
             self._metrics.queue_rejected.labels(reason=problem.code).inc(len(items))
+            self._count_refused(submission, problem)
             raise
+        done.add_done_callback(partial(self._count_failure, submission))
         # The records are taken: they are stepped even if the client goes away before its answer is ready.
         return await asyncio.shield(done)
 
+    def _count_failure(self, submission: Submission, done: asyncio.Future[Sequence[Outcome]]) -> None:
+        problem = None if done.cancelled() else done.exception()
+        if isinstance(problem, Problem):
+            self._count_refused(submission, problem)
+
+    def _count_refused(self, submission: Submission, problem: Problem) -> None:
+        """Count the items that a refusal of the whole request left without an outcome of their own."""
+        metrics = self._metrics
+        for item in submission.items[len(submission.outcomes) :]:
+            if isinstance(item, LabelIn):
+                metrics.labels.labels(result="rejected").inc()
+            else:
+                metrics.samples.labels(model=submission.stream.model.name, result="rejected").inc()
+                metrics.samples_rejected.labels(reason=problem.code).inc()
+
+    def _working_pipeline(self) -> Pipeline:
+        if self._pipeline is None or self._batcher.closed:
+            raise Problem("draining", "the server is starting or stopping; send again.", retry_after_s=1.0)
+        return self._pipeline
+
     async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult:
         """What would be answered if a sample came next; nothing changes."""
-        stream = await self._get(stream_id)
-        arrays = await self._room.run(stream.arrays)
-        sample = _peeked_sample(stream.spec, peek, arrays)
 
-        def look() -> tuple[int, Any]:
-            last_seq = int(stream.arrays()["stream.seq"])
-            return last_seq, stream.model.engine.peek(stream.model.slab, stream.slot, sample)
+        def look(stream: HotStream) -> tuple[Sample, StepResults]:
+            sample = _peeked_sample(stream.spec, peek, stream.arrays())
+            return sample, stream.model.engine.peek(stream.model.slab, stream.slot, sample)
 
-        last_seq, results = await self._room.run(look)
+        stream, (sample, results) = await self._read(stream_id, look)
         made = answers.predictions(stream.spec, results.prediction[0], results.half_width[0])
-        return PredictResult(last_seq=last_seq, predictions=made)
+        return PredictResult(last_seq=sample.seq - 1, predictions=made)
 
     # --- looking in --------------------------------------------------------------------------------------------------
 
@@ -259,17 +296,16 @@ class StreamHost:
 
     async def export_state(self, stream_id: str) -> bytes:
         """Everything that the stream is, as a safetensors file."""
-        stream = await self._get(stream_id)
-        state = await self._room.run(stream.state)
-        return state.to_bytes(stream.model.engine.layout)
+        stream, state = await self._read(stream_id, HotStream.state)
+        return await asyncio.to_thread(state.to_bytes, stream.model.engine.layout)
 
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
         """Number of the last sample of each of these streams; streams that do not exist are left out."""
         found = {}
         for stream_id in stream_ids:
             try:
-                stream = await self._get(stream_id)
-                found[stream_id] = int((await self._room.run(stream.arrays))["stream.seq"])
+                _, arrays = await self._read(stream_id, HotStream.arrays)
+                found[stream_id] = int(arrays["stream.seq"])
             except Problem as problem:
                 if problem.code != "stream_not_found":
                     raise

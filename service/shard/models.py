@@ -16,6 +16,7 @@ from liquid_core.engine.slab import Slab
 from liquid_core.engine.torch_engine import TorchEngine
 from liquid_core.spec import ModelSpec
 from liquid_core.state import numeric_fingerprint
+from service.problems import Problem
 
 Result = TypeVar("Result")
 
@@ -44,9 +45,12 @@ class EngineRoom:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._models: dict[str, Model] = {}
+        self._closed = False
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run `work` in the worker thread, after everything that was asked for before it."""
+        if self._closed:
+            raise Problem("draining", "the server is stopping; send again.", retry_after_s=1.0)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def model(self, spec: ModelSpec) -> Model:
@@ -64,8 +68,10 @@ class EngineRoom:
     def models(self) -> list[Model]:
         return list(self._models.values())
 
-    def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
+    async def close(self) -> None:
+        """Finish what was asked for, and take nothing more."""
+        self._closed = True
+        await asyncio.to_thread(self._thread.shutdown)
 
 
 def _build(spec: ModelSpec) -> Model:

@@ -83,19 +83,42 @@ class Pipeline:
         self.fenced = False
         #: Whether the last write reached the store.
         self.store_up = True
+        #: Held while a micro-batch is on its way. Whoever deletes a stream waits for it, so that no record of the old
+        #: stream can reach the log of a new one of the same name.
+        self.working = asyncio.Lock()
 
     async def run(self) -> None:
         """Work until the batcher is closed and empty."""
-        while batch := await self._batcher.next_batch():
-            started = time.perf_counter()
-            self._metrics.queue_depth.set(self._batcher.pending)
-            try:
-                await self._process(batch)
-            except Exception:
-                log.exception("micro_batch_failed")
-                problem = Problem("internal", "the server failed on this request; see its log.")
-                await self._give_up(batch, problem)
-            self._batcher.cycle_took(time.perf_counter() - started)
+        try:
+            while await self._batcher.wait():
+                async with self.working:
+                    if batch := self._batcher.take():
+                        await self._work(batch)
+        finally:
+            # However this ends, nobody waits for an answer that never comes.
+            self._batcher.abort(_stopped())
+
+    async def _work(self, batch: list[Waiting]) -> None:
+        started = time.perf_counter()
+        self._metrics.queue_depth.set(self._batcher.pending)
+        try:
+            await self._process(batch)
+        except asyncio.CancelledError:
+            for waiting in batch:
+                waiting.submission.fail(_stopped())
+            raise
+        except Exception:
+            log.exception("micro_batch_failed")
+            problem = Problem("internal", "the server failed on this request; see its log.")
+            await self._give_up(batch, problem)
+        self._batcher.cycle_took(time.perf_counter() - started)
+
+    def lose_shards(self, error: Fenced) -> None:
+        """Another owner has taken a shard over: from now on nothing is taken or written here."""
+        self._metrics.fenced_writes.inc()
+        if not self.fenced:
+            log.error("fenced", error=str(error))
+        self.fenced = True
 
     async def _process(self, batch: list[Waiting]) -> None:
         begun = time.perf_counter()
@@ -110,6 +133,8 @@ class Pipeline:
         answered = await self._step([entry for entry in fresh if entry.stream.id not in failed])
         stepped = time.perf_counter()
         for waiting, outcome in zip(batch, outcomes, strict=True):
+            if waiting.stream.id in failed:
+                continue
             if isinstance(outcome, Admitted):
                 outcome = answered[id(outcome)] if id(outcome) in answered else await self._answer_again(outcome)
             self._count(waiting, outcome)
@@ -123,6 +148,7 @@ class Pipeline:
 
     def _admit(self, waiting: Waiting) -> Admitted | ProblemItem:
         stream, item = waiting.stream, waiting.item
+        assert not stream.abandoned, "who forgets a stream empties its queue, and not while a micro-batch is on its way"
         try:
             verdict, record = _admit_item(stream, item)
         except RecordError as error:
@@ -132,6 +158,7 @@ class Pipeline:
             return _refusal(problem)
         if verdict is Verdict.NEW:
             stream.position += 1
+            stream.changed_at = time.monotonic()
         return Admitted(waiting=waiting, verdict=verdict, record=record, position=stream.position)
 
     # --- append ------------------------------------------------------------------------------------------------------
@@ -146,9 +173,7 @@ class Pipeline:
         try:
             outcomes = await self._append_with_retries(appends)
         except Fenced as error:
-            self.fenced = True
-            self._metrics.fenced_writes.inc()
-            log.error("fenced", error=str(error))
+            self.lose_shards(error)
             raise Problem(
                 "fenced", "another server has taken over this stream; send there.", retry_after_s=1.0
             ) from None
@@ -163,12 +188,10 @@ class Pipeline:
         failed: dict[str, Problem] = {}
         for append, outcome in zip(appends, outcomes, strict=True):
             if outcome == "missing":
-                failed[append.stream_id] = _gone()
+                failed[append.stream_id] = Problem("stream_not_found", "the stream is not in the store any more.")
             elif outcome == "mismatch":
                 log.error("log_mismatch", stream_id=append.stream_id)
-                failed[append.stream_id] = Problem(
-                    "store_unavailable", "the log is not where it was; send again.", retry_after_s=0.5
-                )
+                failed[append.stream_id] = _read_anew()
         return failed
 
     def _appends(self, fresh: list[Admitted]) -> list[Append]:
@@ -206,9 +229,9 @@ class Pipeline:
         """Answer these requests, and what waits behind them for the same streams, with `problem`."""
         for waiting in batch:
             waiting.submission.fail(problem)
-        for stream_id in {waiting.stream.id for waiting in batch}:
-            self._batcher.forget(stream_id, problem)
-            await self._table.abandon(stream_id)
+        for stream in {waiting.stream for waiting in batch}:
+            self._batcher.forget(stream.id, problem)
+            await self._table.abandon(stream)
 
     # --- step --------------------------------------------------------------------------------------------------------
 
@@ -221,7 +244,7 @@ class Pipeline:
         for group in by_model.values():
             model = group[0].stream.model
             started = time.perf_counter()
-            group, results = await self._room.run(partial(_step_group, model, group))
+            results = await self._room.run(partial(_step_group, model, group))
             self._metrics.batch_duration_seconds.labels(model=model.name).observe(time.perf_counter() - started)
             self._metrics.batch_size.labels(model=model.name).observe(len(group))
             for index, admitted in enumerate(group):
@@ -232,7 +255,7 @@ class Pipeline:
         stream, record = admitted.stream, admitted.record
         anomaly = answers.score(results.anomaly[index])
         drift = answers.detector(bool(results.drift[index]))
-        self._observe_learning(stream, results, index)
+        self._observe_learning(admitted, results, index)
         if isinstance(record, Label):
             self._history.label(stream.id, record.seq, answers.label(stream.spec, record.y))
             return self._label_result(record.seq, anomaly, drift)
@@ -272,22 +295,17 @@ class Pipeline:
     async def _answer_again(self, admitted: Admitted) -> Outcome:
         """The stored answer to a record that had been applied before."""
         stream, record = admitted.stream, admitted.record
-        if admitted.verdict is Verdict.NEW:
-            return _refusal(_gone())  # it was not stepped: its stream was deleted, or its log failed
         if isinstance(record, Label):
             return self._label_result(record.seq, None, None, duplicate=True)
-        try:
-            arrays = await self._room.run(stream.arrays)
-        except Problem as problem:
-            return _refusal(problem)
+        arrays = await self._room.run(stream.arrays)
         stored = answers.stored_answer(stream.spec, arrays, record.seq)
         made, anomaly, drift = stored if stored is not None else (None, None, None)
         return self._sample_result(record.seq, made, anomaly, drift, duplicate=True)
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 
-    def _observe_learning(self, stream: HotStream, results: StepResults, index: int) -> None:
-        model = stream.model.name
+    def _observe_learning(self, admitted: Admitted, results: StepResults, index: int) -> None:
+        model = admitted.stream.model.name
         update = results.update[index]
         if update != Update.NONE:
             self._metrics.updates.labels(model=model, result="ok" if update == Update.APPLIED else "skipped").inc()
@@ -295,7 +313,7 @@ class Pipeline:
             self._metrics.prequential_error.labels(model=model).observe(results.surprise[index])
         if results.drift[index]:
             self._metrics.drift_events.labels(model=model, detector=answers.DETECTOR).inc()
-            log.info("drift_detected", stream_id=stream.id, seq=stream.ledger.last_seq)
+            log.info("drift_detected", stream_id=admitted.stream.id, seq=admitted.record.seq)
 
     def _count(self, waiting: Waiting, outcome: Outcome) -> None:
         metrics, model = self._metrics, waiting.stream.model.name
@@ -326,8 +344,8 @@ class Pipeline:
         touched = {admitted.stream.id: admitted.stream for admitted in fresh}.values()
         try:
             await self._snapshotter.write_due(list(touched))
-        except Fenced:
-            self.fenced = True
+        except Fenced as error:
+            self.lose_shards(error)
         except StoreError as error:
             # The log still has everything: a snapshot that failed only makes the next replay longer.
             log.warning("snapshot_failed", error=str(error))
@@ -340,15 +358,23 @@ def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, R
     return stream.ledger.admit_sample(intake.seconds(item.t), intake.values(item.x), item.seq, label)
 
 
-def _step_group(model: Model, group: list[Admitted]) -> tuple[list[Admitted], StepResults]:
-    """Step those whose stream still is in memory: a deleted one's slot may belong to another stream by now."""
-    live = [admitted for admitted in group if not admitted.stream.abandoned]
-    slots, records = [admitted.stream.slot for admitted in live], [admitted.record for admitted in live]
-    return live, model.engine.step(model.slab, slots, records)
+def _step_group(model: Model, group: list[Admitted]) -> StepResults:
+    slots, records = [admitted.stream.slot for admitted in group], [admitted.record for admitted in group]
+    return model.engine.step(model.slab, slots, records)
 
 
-def _gone() -> Problem:
-    return Problem("stream_not_found", "the stream was deleted meanwhile; create it again.")
+def _read_anew() -> Problem:
+    return Problem(
+        "store_unavailable",
+        "the stream is being read anew from the store; send again with the same `seq`.",
+        retry_after_s=0.1,
+    )
+
+
+def _stopped() -> Problem:
+    return Problem(
+        "draining", "the server stopped before this was answered; send again with the same `seq`.", retry_after_s=1.0
+    )
 
 
 def _refusal(problem: Problem) -> ProblemItem:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import zlib
+from contextlib import suppress
 
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
-from service.shard.streams import HotStream
+from service.shard.streams import HotStream, StreamForgotten
 from service.store import Snapshot, StreamStore
 
 #: Snapshots in one call to the store: bounds the size of a script's arguments.
@@ -29,6 +31,9 @@ class Snapshotter:
         self._room = room
         self._metrics = metrics
         self._every = every
+        #: Held while snapshots are read and written. A stream that is deleted and made anew in between would get the
+        #: old one's state, so whoever deletes waits for it.
+        self.writing = asyncio.Lock()
 
     async def write_due(self, streams: list[HotStream]) -> None:
         """Write those of `streams` that are due."""
@@ -38,15 +43,18 @@ class Snapshotter:
         """Write all of `streams` that have anything new."""
         streams = [stream for stream in streams if stream.replay_length > 0 and not stream.abandoned]
         for start in range(0, len(streams), MAX_PER_CALL):
-            await self._write_some(streams[start : start + MAX_PER_CALL])
+            async with self.writing:
+                await self._write_some(streams[start : start + MAX_PER_CALL])
 
     async def _write_some(self, streams: list[HotStream]) -> None:
         started = time.perf_counter()
 
         def read() -> list[tuple[HotStream, Snapshot]]:
-            # A stream may have been forgotten, and its slot given away, since it was chosen.
-            live = [stream for stream in streams if not stream.abandoned]
-            return [(stream, _snapshot_of(stream)) for stream in live]
+            found: list[tuple[HotStream, Snapshot]] = []
+            for stream in streams:
+                with suppress(StreamForgotten):  # since it was chosen
+                    found.append((stream, _snapshot_of(stream)))
+            return found
 
         snapshots = await self._room.run(read)
         await self._store.write_snapshots([snapshot for _, snapshot in snapshots])

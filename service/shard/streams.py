@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import weakref
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,9 +22,12 @@ from liquid_core.types import ByteArray
 from service.metrics import Metrics
 from service.problems import CATALOGUE, Problem
 from service.shard.models import EngineRoom, Model
-from service.store import Snapshot, StreamStore
+from service.store import Snapshot, StoreCorrupt, StreamStore
 
 log = structlog.get_logger(__name__)
+
+#: Streams that are read from the store at a time: each takes connections, and all share one engine.
+MAX_HYDRATING = 16
 
 
 class StreamMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +37,11 @@ class StreamMeta(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
 
 
-@dataclass(slots=True)
+class StreamForgotten(Exception):  # noqa: N818 - no fault: ask the table for the stream again
+    """The stream's memory was given up meanwhile: it was deleted, or its next touch reads it anew."""
+
+
+@dataclass(slots=True, eq=False)
 class HotStream:
     """A stream whose state is in a slab."""
 
@@ -46,8 +54,9 @@ class HotStream:
     position: int
     snapshot_position: int
     snapshot_at: float
-    touched_at: float
-    #: A write whose outcome is unknown happened: memory may be behind the log and must not be used any more.
+    #: When it came into memory, or was last given a record.
+    changed_at: float
+    #: Deleted, or a write happened whose outcome is not known: the slot may be another stream's, so hands off.
     abandoned: bool = False
 
     @property
@@ -70,7 +79,7 @@ class HotStream:
 
     def _row(self) -> ByteArray:
         if self.abandoned:
-            raise Problem("stream_not_found", "the stream was deleted or is being read anew; ask again.")
+            raise StreamForgotten(self.id)
         return self.model.slab.read(self.slot)
 
 
@@ -82,7 +91,9 @@ class StreamTable:
         self._room = room
         self._metrics = metrics
         self._hot: dict[str, HotStream] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        #: One lock an id, as long as somebody holds it or waits for it.
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._hydrating = asyncio.Semaphore(MAX_HYDRATING)
 
     def __len__(self) -> int:
         return len(self._hot)
@@ -98,11 +109,13 @@ class StreamTable:
         """The stream, hydrated if need be; `Problem` ``stream_not_found`` where there is none."""
         hot = self._hot.get(stream_id)
         if hot is not None:
-            hot.touched_at = time.monotonic()
             return hot
         async with self._lock(stream_id):
             hot = self._hot.get(stream_id)
-            return hot if hot is not None else await self._hydrate(stream_id)
+            if hot is None:
+                async with self._hydrating:
+                    hot = self._hot[stream_id] = await self._hydrate(stream_id)
+            return hot
 
     async def create(self, stream_id: str, spec: ModelSpec) -> bool:
         """Make the stream in the store; False where it exists already.
@@ -127,18 +140,19 @@ class StreamTable:
     async def delete(self, stream_id: str) -> bool:
         """Remove the stream from memory and store; False where there was none."""
         async with self._lock(stream_id):
-            await self._drop(stream_id)
+            hot = self._hot.get(stream_id)
+            if hot is not None:
+                await self.abandon(hot)
             return await self._store.delete(stream_id)
 
-    async def abandon(self, stream_id: str) -> None:
-        """Forget the stream's memory, whose relation to the log is not known; its next touch reads both anew."""
-        async with self._lock(stream_id):
-            await self._drop(stream_id)
+    async def abandon(self, hot: HotStream) -> None:
+        """Forget a stream's memory, at once: what it has to do with the log is not known any more.
 
-    async def _drop(self, stream_id: str) -> None:
-        hot = self._hot.pop(stream_id, None)
-        if hot is not None:
+        The next touch of the stream reads snapshot and log anew.
+        """
+        if not hot.abandoned:
             hot.abandoned = True
+            del self._hot[hot.id]
             await self._room.run(partial(self._unload, hot))
 
     def _unload(self, hot: HotStream) -> None:
@@ -149,14 +163,17 @@ class StreamTable:
         started = time.perf_counter()
         raw = await self._store.read_meta(stream_id)
         if raw is None:
-            self._locks.pop(stream_id, None)
             raise Problem("stream_not_found", "no stream has this id; create it with PUT first.")
-        meta = msgspec.json.decode(raw, type=StreamMeta)
-        snapshot = await self._store.read_snapshot(stream_id)
-        snapshot_position = 0 if snapshot is None else snapshot.position
-        tail = await self._store.read_log(stream_id, snapshot_position)
-        records = [entry.record for entry in tail]
-        model, slot, ledger = await self._room.run(partial(self._load, stream_id, meta.spec, snapshot, records))
+        try:
+            meta = msgspec.json.decode(raw, type=StreamMeta)
+            snapshot = await self._store.read_snapshot(stream_id)
+            snapshot_position = 0 if snapshot is None else snapshot.position
+            tail = await self._store.read_log(stream_id, snapshot_position)
+            records = [entry.record for entry in tail]
+            model, slot, ledger = await self._room.run(partial(self._load, stream_id, meta.spec, snapshot, records))
+        except (StoreCorrupt, StateFormatError, SpecError, msgspec.MsgspecError) as error:
+            log.error("stream_unreadable", stream_id=stream_id, error=str(error))
+            raise Problem("internal", "the stored stream cannot be read; the server's log says why.") from error
         hot = HotStream(
             id=stream_id,
             meta=meta,
@@ -166,9 +183,8 @@ class StreamTable:
             position=snapshot_position + len(records),
             snapshot_position=snapshot_position,
             snapshot_at=time.monotonic(),
-            touched_at=time.monotonic(),
+            changed_at=time.monotonic(),
         )
-        self._hot[stream_id] = hot
         took = time.perf_counter() - started
         self._metrics.hydrations.inc()
         self._metrics.hydration_duration_seconds.observe(took)
@@ -203,15 +219,11 @@ class StreamTable:
 
 
 def _read_row(stream_id: str, blob: bytes, model: Model) -> ByteArray:
-    try:
-        state = StreamState.from_bytes(blob, model.engine.layout, model.spec)
-    except StateFormatError as error:
-        log.error("snapshot_unreadable", stream_id=stream_id, error=str(error))
-        raise Problem("internal", "the stream's snapshot cannot be read by this release; see the log.") from error
+    state = StreamState.from_bytes(blob, model.engine.layout, model.spec)
     if state.numerics != model.numerics:
         # Replay goes on from here with other last bits than before: worth knowing, not worth refusing.
         log.warning("numerics_changed", stream_id=stream_id, then=state.numerics, now=model.numerics)
     return state.row
 
 
-__all__ = ["HotStream", "StreamMeta", "StreamTable"]
+__all__ = ["HotStream", "StreamForgotten", "StreamMeta", "StreamTable"]

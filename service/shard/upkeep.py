@@ -14,7 +14,7 @@ from service.shard.models import EngineRoom
 from service.shard.pipeline import Pipeline
 from service.shard.snapshots import Snapshotter
 from service.shard.streams import StreamTable
-from service.store import StoreError, StreamStore
+from service.store import Fenced, StoreError, StreamStore
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +51,8 @@ class Upkeep:
         while True:
             try:
                 await self._round()
+            except Fenced as error:
+                self._pipeline.lose_shards(error)
             except StoreError as error:
                 log.warning("upkeep_failed", error=str(error))
             except Exception:
@@ -61,7 +63,6 @@ class Upkeep:
         """Bring all streams into memory, so that their first sample after a restart need not wait for it."""
         cursor: str | None = None
         try:
-            self._metrics.streams.set(await self._store.count())
             while True:
                 ids, cursor = await self._store.list_ids(cursor, WARM_UP_PAGE)
                 for stream_id in ids:
@@ -77,11 +78,17 @@ class Upkeep:
         except Problem as problem:
             if problem.code != "stream_not_found":
                 log.warning("warm_up_failed", stream_id=stream_id, code=problem.code)
+        except StoreError:
+            raise
+        except Exception:
+            log.exception("warm_up_failed", stream_id=stream_id)
 
     async def _round(self) -> None:
         await self._check_store()
-        await self._snapshot_idle()
         await self._show_fleet()
+        if self._pipeline.store_up:
+            self._metrics.streams.set(await self._store.count())
+            await self._snapshot_idle()
 
     async def _check_store(self) -> None:
         """Ask a store that was lost whether it is back."""
@@ -98,10 +105,10 @@ class Upkeep:
         self._metrics.store_up.set(self._pipeline.store_up)
 
     async def _snapshot_idle(self) -> None:
-        if not self._pipeline.store_up or self._pipeline.fenced:
+        if self._pipeline.fenced:
             return
         before = time.monotonic() - self._idle_s
-        idle = [hot for hot in self._table.hot() if hot.replay_length > 0 and hot.touched_at < before]
+        idle = [hot for hot in self._table.hot() if hot.replay_length > 0 and hot.changed_at < before]
         await self._snapshotter.write(idle)
 
     async def _show_fleet(self) -> None:

@@ -32,6 +32,11 @@ def submission(stream_id: str, count: int, *, first: int = 1) -> Submission:
     )
 
 
+async def next_batch(queue: Batcher) -> list[Waiting]:
+    """As the pipeline takes them; empty at the end."""
+    return queue.take() if await queue.wait() else []
+
+
 def seqs(batch: list[Waiting]) -> list[tuple[str, Any]]:
     return [(waiting.stream.id, waiting.item.seq) for waiting in batch]
 
@@ -41,7 +46,7 @@ async def test_a_streams_records_keep_their_order() -> None:
     queue = batcher(max_batch_size=3)
     for first in (1, 3, 5):
         queue.offer(submission("pump", 2, first=first))
-    taken = seqs(await queue.next_batch()) + seqs(await queue.next_batch())
+    taken = seqs(await next_batch(queue)) + seqs(await next_batch(queue))
     assert taken == [("pump", seq) for seq in range(1, 7)]
 
 
@@ -50,7 +55,7 @@ async def test_streams_take_turns() -> None:
     queue = batcher()
     queue.offer(submission("flood", 900))
     queue.offer(submission("drop", 1))
-    assert ("drop", 1) in seqs(await queue.next_batch())
+    assert ("drop", 1) in seqs(await next_batch(queue))
 
 
 async def test_who_had_a_turn_stands_behind_the_others() -> None:
@@ -58,7 +63,7 @@ async def test_who_had_a_turn_stands_behind_the_others() -> None:
     queue = batcher(max_batch_size=MAX_PER_STREAM)
     for stream_id in "abc":
         queue.offer(submission(stream_id, 3 * MAX_PER_STREAM))
-    turns = [(await queue.next_batch())[0].stream.id for _ in range(9)]
+    turns = [(await next_batch(queue))[0].stream.id for _ in range(9)]
     assert turns == [*"abcabcabc"]
 
 
@@ -70,7 +75,7 @@ async def test_a_big_submission_is_spread_and_answered_whole() -> None:
     sizes = []
     while queue.pending:
         assert not big.done.done()
-        batch = await queue.next_batch()
+        batch = await next_batch(queue)
         sizes.append(len(batch))
         for waiting in batch:
             waiting.submission.settle(SampleResult(seq=cast(int, waiting.item.seq), predictions=None))
@@ -88,7 +93,7 @@ async def test_more_than_may_wait_is_refused() -> None:
     assert refused.value.retry_after_s is not None
     assert refused.value.retry_after_s > 0
     assert queue.pending == 4
-    await queue.next_batch()
+    await next_batch(queue)
     queue.offer(submission("b", 1))
 
 
@@ -117,7 +122,7 @@ async def test_the_estimate_counts_the_turns_of_the_others() -> None:
 async def test_a_micro_batch_is_waited_for() -> None:
     """Nothing waits: the next micro-batch comes with the next record."""
     queue = batcher()
-    coming = asyncio.create_task(queue.next_batch())
+    coming = asyncio.create_task(next_batch(queue))
     await asyncio.sleep(0)
     assert not coming.done()
     queue.offer(submission("pump", 1))
@@ -129,7 +134,7 @@ async def test_forgetting_answers_what_waits() -> None:
     queue = batcher()
     half, waits, other = submission("pump", 12), submission("pump", 1, first=13), submission("valve", 1)
     queue.offer(half)
-    await queue.next_batch()
+    await next_batch(queue)
     queue.offer(waits)
     queue.offer(other)
     queue.forget("pump", GONE)
@@ -137,7 +142,7 @@ async def test_forgetting_answers_what_waits() -> None:
         with pytest.raises(Problem, match="gone"):
             await lost.done
     assert queue.pending == 1
-    assert seqs(await queue.next_batch()) == [("valve", 1)]
+    assert seqs(await next_batch(queue)) == [("valve", 1)]
 
 
 async def test_closing_drains() -> None:
@@ -148,14 +153,14 @@ async def test_closing_drains() -> None:
     with pytest.raises(Problem, match="stopping") as refused:
         queue.offer(submission("pump", 1))
     assert refused.value.code == "draining"
-    assert seqs(await queue.next_batch()) == [("pump", 1)]
-    assert await queue.next_batch() == []
+    assert seqs(await next_batch(queue)) == [("pump", 1)]
+    assert await next_batch(queue) == []
 
 
 async def test_closing_wakes_who_waits() -> None:
     """An empty batcher ends at once."""
     queue = batcher()
-    coming = asyncio.create_task(queue.next_batch())
+    coming = asyncio.create_task(next_batch(queue))
     await asyncio.sleep(0)
     queue.close()
     assert await coming == []
@@ -172,7 +177,7 @@ async def test_aborting_answers_everybody() -> None:
         with pytest.raises(Problem, match="gone"):
             await each.done
     assert queue.pending == 0
-    assert await queue.next_batch() == []
+    assert await next_batch(queue) == []
 
 
 OPERATIONS = st.lists(
@@ -202,10 +207,10 @@ def test_nothing_is_lost_doubled_or_overtaken(operations: list[tuple[str, str, i
                 queue.forget(stream_id, GONE)
                 waiting[stream_id] = []
             elif queue.pending:
-                _take(await queue.next_batch(), waiting, max_batch_size)
+                _take(await next_batch(queue), waiting, max_batch_size)
             assert queue.pending == sum(map(len, waiting.values()))
         while queue.pending:
-            _take(await queue.next_batch(), waiting, max_batch_size)
+            _take(await next_batch(queue), waiting, max_batch_size)
         assert not any(waiting.values())
 
     asyncio.run(run())

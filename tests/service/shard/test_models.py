@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 
+from service.problems import Problem
 from service.shard.models import EngineRoom
 
 from .conftest import tiny
 
 
 @pytest.fixture
-def room() -> Iterator[EngineRoom]:
+async def room() -> AsyncIterator[EngineRoom]:
     room = EngineRoom()
     yield room
-    room.close()
+    await room.close()
 
 
 async def test_work_is_done_in_order_by_one_thread(room: EngineRoom) -> None:
@@ -51,6 +52,16 @@ async def test_a_model_that_no_stream_uses_is_forgotten(room: EngineRoom) -> Non
     for model in (used, idle):
         await room.run(partial(room.release, model))
     assert room.models() == [used]
+
+
+async def test_a_closed_room_takes_nothing_more(room: EngineRoom) -> None:
+    """What was asked for before is finished; later callers are told that the server stops."""
+    asked = asyncio.create_task(room.run(lambda: 7))
+    await asyncio.sleep(0)
+    await room.close()
+    assert await asked == 7
+    with pytest.raises(Problem, match="stopping"):
+        await room.run(lambda: 8)
 
 
 async def test_what_fails_in_the_thread_fails_for_its_caller_only(room: EngineRoom) -> None:
