@@ -136,6 +136,11 @@ class Ledger:
 
     def _repeat(self, sample: Sample) -> Verdict:
         known = self._fingerprints.get(sample.seq)
+        if known is None and (len(self._fingerprints) < ANSWERS_KEPT or sample.seq > next(iter(self._fingerprints))):
+            raise RecordError(
+                "late_sample",
+                f"number {sample.seq} was skipped and the stream has gone on; the next one is {self.last_seq + 1}.",
+            )
         if known is not None and known != fingerprint(sample):
             raise RecordError(
                 "seq_conflict",
