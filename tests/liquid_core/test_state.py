@@ -203,7 +203,7 @@ def test_a_truth_value_is_true_or_false() -> None:
     damaged = marked[:start] + b"\2" + marked[start + 1 :]
 
     assert read(marked)
-    with pytest.raises(StateFormatError, match="`window[.]labelled` holds values that are neither true nor false"):
+    with pytest.raises(StateFormatError, match=r"`window\.labelled` holds values that are neither true nor false"):
         read(damaged)
 
 
