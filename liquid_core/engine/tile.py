@@ -275,7 +275,8 @@ class Tile:
         """Answers `(batch, outputs)`: values in the targets' units, or probabilities."""
         if self._spec.task == "classification":
             return outputs
-        share = self._part(Trust, "trust").share()
+        lead = np.repeat(np.asarray(self._spec.horizons or (1,)), self._spec.num_targets)
+        share = self._part(Trust, "trust").share(lead)
         return np.tile(base, (1, self._spec.num_outputs // base.shape[1])) + scale * share * outputs
 
     # --- labels and answers ------------------------------------------------------------------------------------------

@@ -17,8 +17,11 @@ from liquid_core.types import BoolArray, FloatArray, IntArray
 
 #: Weight of the newest target in the fit: its memory is about two hundred targets.
 RATE = 0.005
-#: The fit starts from this many imagined targets with which the network had no success.
-DOUBT = 4.0
+#: The fit starts from this many imagined targets with which the network had no success, times the horizon: targets h
+#: samples ahead overlap, and h of them say little more than one.
+DOUBT = 8.0
+#: Targets and outputs count no further than this, in residual scales: a breakdown must not decide alone for long after.
+LIMIT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,17 @@ class Trust:
         """Take in normalised targets and the network's outputs for them, `(batch, outputs)`, where `observed`."""
         count = self.count + observed
         weight = np.where(observed, np.maximum(1.0 / np.maximum(count, 1), RATE), 0.0)
+        target, output = np.clip(target, -LIMIT, LIMIT), np.clip(output, -LIMIT, LIMIT)
         cross = self.cross + weight * (np.where(observed, target * output, 0.0) - self.cross)
         power = self.power + weight * (np.where(observed, output * output, 0.0) - self.power)
         return Trust(count=count, cross=cross, power=power)
 
-    def share(self) -> FloatArray:
-        """The network's share of the answer, `(batch, outputs)`, in [0, 1]."""
-        seen = self.count / (self.count + DOUBT)
+    def share(self, lead: IntArray) -> FloatArray:
+        """The network's share of the answer, `(batch, outputs)`, in [0, 1].
+
+        `lead` is how many samples ahead each output looks, `(outputs,)`.
+        """
+        seen = self.count / (self.count + DOUBT * lead)
         return np.clip(seen * safe_divide(self.cross, self.power), 0.0, 1.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liquid_core.learner.trust import DOUBT, Trust
+from liquid_core.learner.trust import DOUBT, LIMIT, Trust
 from liquid_core.types import FloatArray
 
 
@@ -20,8 +20,8 @@ def run(target: FloatArray, output: FloatArray) -> Trust:
     return trust
 
 
-def share(target: FloatArray, output: FloatArray) -> float:
-    return float(run(target, output).share()[0, 0])
+def share(target: FloatArray, output: FloatArray, lead: int = 1) -> float:
+    return float(run(target, output).share(np.array([lead]))[0, 0])
 
 
 def test_a_network_that_is_right_is_trusted() -> None:
@@ -48,11 +48,27 @@ def test_a_network_that_is_wrong_has_no_share() -> None:
 def test_the_share_is_the_least_squares_slope() -> None:
     """Targets regressed on outputs through the origin, shrunk by `DOUBT` imagined targets without success."""
     rng = np.random.default_rng(1)
-    output = rng.normal(size=100)
-    target = 0.5 * output + rng.normal(size=100)
+    output = np.clip(rng.normal(size=100), -LIMIT, LIMIT)
+    target = np.clip(0.5 * output + rng.normal(size=100), -LIMIT, LIMIT)
     slope = (target * output).sum() / (output**2).sum()
 
     assert share(target, output) == pytest.approx(slope * 100 / (100 + DOUBT), rel=1e-9)
+
+
+def test_overlapping_targets_count_for_less() -> None:
+    """A horizon of h samples doubts h times as many imagined targets."""
+    target = np.random.default_rng(3).uniform(-1, 1, size=96)
+
+    assert share(target, target, lead=12) == pytest.approx(96 / (96 + 12 * DOUBT), rel=1e-9)
+
+
+def test_a_breakdown_does_not_decide_alone() -> None:
+    """A few enormous targets that the network met weigh no more than their number."""
+    rng = np.random.default_rng(4)
+    target, output = rng.normal(size=200), rng.normal(size=200)
+    target[100:105] = output[100:105] = 10.0
+
+    assert share(target, output) < 0.2
 
 
 def test_trust_is_lost_after_a_drift() -> None:
