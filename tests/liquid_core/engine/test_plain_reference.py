@@ -54,6 +54,7 @@ class PlainStream:
         self.times: list[float] = []
         self.gap = 0.0
         self.seen: list[list[float]] = [[] for _ in spec.features]
+        self.capped: list[list[float]] = [[] for _ in spec.features]
         self.changes = [CappedSquares() for _ in spec.features]
         self.residuals = [CappedSquares() for _ in self.outputs]
         self.pairs: list[list[tuple[float, float]]] = [[] for _ in self.outputs]
@@ -219,17 +220,22 @@ class PlainStream:
     def scale(self, x: list[float]) -> tuple[list[float], list[float]]:
         """Levels, changes and missing flags; and the values with the missing ones filled in."""
         levels, moves, values = [], [], []
-        for seen, changes, value in zip(self.seen, self.changes, x, strict=True):
+        for seen, moments, changes, value in zip(self.seen, self.capped, self.changes, x, strict=True):
             last = seen[-1] if seen else 0.0
             change = 0.0
             if not math.isnan(value):
                 change = value - last if seen else 0.0
                 if seen:
                     changes.add(change)
+                counted = value
+                if len(seen) >= 10 and np.std(moments) > 0:
+                    reach = 10 * float(np.std(moments))
+                    counted = max(np.mean(moments) - reach, min(np.mean(moments) + reach, value))
+                moments.append(counted)
                 seen.append(value)
                 last = value
-            deviation = float(np.std(seen)) if seen else 0.0
-            levels.append((last - float(np.mean(seen))) / deviation if deviation > 1e-12 else 0.0)
+            deviation = float(np.std(moments)) if seen else 0.0
+            levels.append((last - float(np.mean(moments))) / deviation if deviation > 1e-12 else 0.0)
             moves.append(change / changes.scale() if changes.scale() else 0.0)
             values.append(last)
         shown = [max(-5.0, min(5.0, value)) for value in levels + moves]

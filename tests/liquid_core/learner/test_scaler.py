@@ -86,6 +86,18 @@ def test_a_level_shift_is_cut_off_and_then_learned() -> None:
     assert np.abs(inputs[-100:, 0]).mean() < 1.5
 
 
+@pytest.mark.parametrize("outlier", [1e3, -1e30])
+def test_an_outlier_pulls_but_does_not_tear(outlier: float) -> None:
+    """One wild reading is cut off, counts as ten deviations, and the next ordinary ones look ordinary."""
+    series = np.random.default_rng(0).normal(size=(600, 1))
+    wild = series.copy()
+    wild[300] = outlier
+
+    assert abs(run(wild)[0][300, 0]) == MAX_SCALED
+    np.testing.assert_allclose(run(wild)[0][302:, 0], run(series)[0][302:, 0], atol=0.7)
+    assert run(wild)[2].variance[0, 0] < 1.5 * run(series)[2].variance[0, 0]
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(-1e30, 1e30) | st.just(NAN), min_size=1, max_size=30), st.integers(-40, 40))
 def test_the_unit_does_not_matter(series: list[float], power: int) -> None:
