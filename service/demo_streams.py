@@ -64,10 +64,9 @@ def demo_streams(limit: int | None = None) -> list[DemoStream]:
         raise UserError("the demo replays data sets of the package river: pip install 'liquidstream[demo]'") from None
 
     water = [DemoSample(x["Time"].timestamp(), [y]) for x, y in datasets.WaterFlow()][:limit]
-    learner = {"window": 8}
-    forecast: dict[str, Any] = {"task": "forecast", "features": ["flow"], "horizon": [1, 12], "learner": learner}
+    forecast: dict[str, Any] = {"task": "forecast", "features": ["flow"]}
     cells: dict[str, dict[str, Any]] = {
-        "water-cfc": {"cell": "cfc"},
+        "water-cfc": {"cell": "cfc", "horizon": [1, 12]},
         "water-ltc": {"cell": {"kind": "ltc", "ode_unfolds": 3}},
         "water-ncp": {"cell": "wired_cfc", "wiring": _NCP},
     }
@@ -81,7 +80,6 @@ def demo_streams(limit: int | None = None) -> list[DemoStream]:
         "task": "regression",
         "features": pollsters,
         "targets": ["approval"],
-        "learner": {**learner, "learning_rate": 0.01},
     }
     streams.append(DemoStream("approval", regression, approval, about="approval, percent"))
 
@@ -94,7 +92,6 @@ def demo_streams(limit: int | None = None) -> list[DemoStream]:
         "task": "classification",
         "features": names,
         "classes": ["honest", "phishing"],
-        "learner": learner,
     }
     streams.append(DemoStream("phishing", classification, sites[:limit], label_delay=20, about="fraction wrong"))
     return streams

@@ -152,7 +152,7 @@ class ErrorSummary(_Answer, frozen=True, kw_only=True):
     mean: float | None
     #: Exponentially weighted over about the last hundred targets.
     recent: float | None
-    #: The same two for the naive prediction: the last value (regression: the running mean; else the last class).
+    #: The same two for the naive guess: the last value; regression: last label or mean; else last class.
     naive_mean: float | None
     naive_recent: float | None
 

@@ -26,16 +26,13 @@ class Run:
 
 def final_table(runs: Iterable[Run], title: str) -> Table:
     """A line a stream and horizon: error of the first and last quarter, beside persistence, and latency."""
-    table = Table(title=title, title_justify="left", caption_justify="left")
-    table.add_column("stream")
-    table.add_column("cell")
-    table.add_column("horizon", justify="right")
-    table.add_column("targets", justify="right")
-    table.add_column("error, first quarter", justify="right")
-    table.add_column("last quarter", justify="right")
-    table.add_column("÷ persistence", justify="right")
-    table.add_column("drift", justify="right")
-    table.add_column("p50 / p99 ms", justify="right")
+    table = _narrow_table(title)
+    table.add_column("stream", no_wrap=True)
+    table.add_column("cell", no_wrap=True)
+    for heading in ("ahead", "error,\nfirst\nquarter", "error,\nlast\nquarter", "÷ per-\nsistence"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("drift", "p50 ms", "p99 ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for run in runs:
         p50, p99 = (quantile(run.latencies_s, q) * 1000 for q in (0.5, 0.99))
         for line, (horizon, tally) in enumerate(run.scorer.tallies.items()):
@@ -43,31 +40,23 @@ def final_table(runs: Iterable[Run], title: str) -> Table:
                 run.stream if line == 0 else "",
                 run.cell if line == 0 else "",
                 str(horizon) if horizon is not None else "label",
-                f"{len(tally):,}",
                 number(tally.first_quarter),
                 number(tally.last_quarter),
                 ratio(tally.ratio),
                 str(len(run.scorer.drift_seqs)) if line == 0 else "",
-                f"{p50:.1f} / {p99:.1f}" if line == 0 else "",
+                f"{p50:.0f}" if line == 0 else "",
+                f"{p99:.0f}" if line == 0 else "",
             )
     return table
 
 
 def streams_table(streams: Sequence[StreamInfo]) -> Table:
     """What the server says about its streams."""
-    table = Table(title=f"{len(streams)} stream{'' if len(streams) == 1 else 's'}", title_justify="left")
-    table.add_column("stream")
-    table.add_column("task")
-    table.add_column("cell")
-    table.add_column("samples", justify="right")
-    table.add_column("labels", justify="right")
-    table.add_column("updates", justify="right")
-    table.add_column("horizon", justify="right")
-    table.add_column("recent error", justify="right")
-    table.add_column("naive", justify="right")
-    table.add_column("ratio", justify="right")
-    table.add_column("drift", justify="right")
-    table.add_column("parameters", justify="right")
+    table = _narrow_table(f"{len(streams)} stream{'' if len(streams) == 1 else 's'}")
+    for heading in ("stream", "task", "cell"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("samples", "updates", "ahead", "recent\nerror", "naive", "ratio", "drift", "weights"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for info in streams:
         first = info.errors[0] if info.errors else None
         recent, naive = (first.recent, first.naive_recent) if first else (None, None)
@@ -76,7 +65,6 @@ def streams_table(streams: Sequence[StreamInfo]) -> Table:
             str(info.spec.get("task", "")),
             cell_name(info.spec.get("cell")),
             f"{info.samples:,}",
-            f"{info.labels:,}",
             f"{info.updates:,}",
             str(first.horizon) if first and first.horizon is not None else "",
             number(recent),
@@ -86,6 +74,13 @@ def streams_table(streams: Sequence[StreamInfo]) -> Table:
             f"{info.parameters:,}",
         )
     return table
+
+
+def _narrow_table(title: str) -> Table:
+    """A table that has room for ten columns on a terminal of eighty."""
+    return Table(
+        title=title, title_justify="left", caption_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0)
+    )
 
 
 def cell_name(cell: object) -> str:

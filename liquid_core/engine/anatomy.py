@@ -10,8 +10,8 @@ from liquid_core.learner import conformal, readout
 from liquid_core.learner.adam import Adam
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import PageHinkley
+from liquid_core.learner.guess import Guess
 from liquid_core.learner.metrics import Prequential
-from liquid_core.learner.moments import Moments
 from liquid_core.learner.network import Network
 from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.residual import Residual
@@ -44,7 +44,7 @@ def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayou
         "clock": Clock.arrays(),
         "scaler": Scaler.arrays(spec.num_features),
         "residual": Residual.arrays(spec.num_outputs),
-        "label": Moments.arrays(spec.num_targets) | {"last": ArraySpec(np.float64, (spec.num_targets,))},
+        "guess": Guess.arrays(spec.num_targets),
         "trust": Trust.arrays(spec.num_outputs),
         "conformal": conformal.arrays(spec.num_outputs),
         "metrics": Prequential.arrays(max(1, len(spec.horizons))),

@@ -26,8 +26,8 @@ from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import PageHinkley
 from liquid_core.learner.guard import safe_hidden, safe_outputs, safe_readout, safe_update
+from liquid_core.learner.guess import Guess
 from liquid_core.learner.metrics import Prequential
-from liquid_core.learner.moments import Moments
 from liquid_core.learner.network import Network
 from liquid_core.learner.part import pick
 from liquid_core.learner.residual import Residual
@@ -103,6 +103,10 @@ class Tile:
                 anchor = self._sample_number(records.seq)
                 ages = np.zeros(spec.num_outputs, dtype=np.int64)
                 truth = np.broadcast_to(records.y, (self._batch, spec.num_targets))
+                if spec.task == "regression":
+                    # An answer from before the first label had nothing to go by, as above.
+                    guessed = self._window.guessed[self._lanes, anchor % self._length]
+                    truth = np.where(guessed[:, None], truth, np.nan)
                 settled = self._settle(anchor, ages, truth, records.has_label, records.seq)
                 self._learn(settled, anchor)
                 self._take_label(records, anchor)
@@ -134,7 +138,7 @@ class Tile:
         else:
             known = arrived[:, None] & (number >= 1) & ~np.isnan(truth)
             settled = settle_values(pending, truth, known, max(1, len(spec.horizons)))
-        trust = self._part(Trust, "trust").update(settled.target, window.output[lane, slot, output], settled.known)
+        trust = self._part(Trust, "trust").update(settled.target, window.output[lane, slot, output], settled.scaled)
         self._put("trust", trust)
         self._measure(settled, seq)
         return settled
@@ -145,7 +149,7 @@ class Tile:
         residual = self._part(Residual, "residual")
         self._put("residual", residual.update(settled.residual, settled.known, learner.scaler_rate))
         self._arrays["conformal.radius"][...] = conformal.update(
-            self._arrays["conformal.radius"], settled.missed, settled.bounded, learner.coverage
+            self._arrays["conformal.radius"], settled.missed, settled.scaled, learner.coverage
         )
         metrics = self._part(Prequential, "metrics")
         self._put("metrics", metrics.update(settled.error, settled.naive_error, settled.observed))
@@ -163,7 +167,7 @@ class Tile:
     def _learn(self, settled: Settled, anchor: IntArray) -> None:
         """One weight update for the streams that just got a target; `anchor` is the sample that it is newest at."""
         arrays, learner = self._arrays, self._spec.learner
-        learns = settled.known.any(axis=1) & (arrays["stream.samples"] >= learner.warmup)
+        learns = settled.scaled.any(axis=1) & (arrays["stream.samples"] >= learner.warmup)
         if not learns.any():
             return
         weights, linear = arrays["network.weights"], arrays["readout.weights"]
@@ -173,7 +177,7 @@ class Tile:
             self._tensor(linear),
             self._unroll(anchor),
             self._tensor(settled.target),
-            torch.from_numpy(np.ascontiguousarray(settled.known)),
+            torch.from_numpy(np.ascontiguousarray(settled.scaled)),
             "class" if self._spec.task == "classification" else "residual",
         )
         clipped, norm = clip_by_norm(lesson.gradient.numpy(), learner.clip_norm)
@@ -241,7 +245,11 @@ class Tile:
         }.items():
             arrays[f"window.{name}"][self._lanes[active], slot[active]] = new[active]
         if self._spec.task != "forecast":
-            arrays["window.labelled"][self._lanes[active], slot[active]] = False
+            guess, place = self._part(Guess, "guess"), (self._lanes[active], slot[active])
+            self._window.labelled[place] = False
+            self._window.guessed[place] = guess.count[active, 0] > 0
+            self._window.mean_guess[place] = guess.mean[active]
+            self._window.last_guess[place] = guess.last[active]
         arrays["stream.seq"][active] = records.seq[active]
         arrays["stream.samples"] += active
         self._results.prediction[active] = prediction[active]
@@ -266,10 +274,10 @@ class Tile:
         spec = self._spec
         if spec.task == "forecast":
             return values[:, spec.target_columns], self._part(Residual, "residual").scale()
+        guess = self._part(Guess, "guess")
         if spec.task == "regression":
-            label = self._part(Moments, "label")
-            return label.mean.copy(), label.deviation()
-        return self._arrays["label.last"].copy(), np.ones((self._batch, spec.num_outputs))
+            return guess.best(), self._part(Residual, "residual").scale()
+        return guess.last.copy(), np.ones((self._batch, spec.num_outputs))
 
     def _prediction(self, outputs: FloatArray, base: FloatArray, scale: FloatArray) -> FloatArray:
         """Answers `(batch, outputs)`: values in the targets' units, or probabilities."""
@@ -290,18 +298,20 @@ class Tile:
         return np.where(found.any(axis=1), number, 0)
 
     def _take_label(self, records: TileRecords, anchor: IntArray) -> None:
-        """Running moments of the labels, and the last one: what the next naive guess is made from."""
-        active = records.has_label
-        place = self._lanes[active], anchor[active] % self._length
-        self._window.label[place] = records.y[active]
-        self._window.labelled[place] = True
-        observed = active[:, None] & ~np.isnan(records.y)
-        moments = self._part(Moments, "label").update(
-            np.where(observed, records.y, 0.0), observed, self._spec.learner.scaler_rate
+        """Keep the label, and what the next naive guess is made from."""
+        active, window = records.has_label, self._window
+        slot = anchor % self._length
+        place = self._lanes[active], slot[active]
+        window.label[place] = records.y[active]
+        window.labelled[place] = True
+        guess = self._part(Guess, "guess").update(
+            np.where(active[:, None], records.y, 0.0),
+            active[:, None],
+            (window.mean_guess[self._lanes, slot], window.last_guess[self._lanes, slot]),
+            window.guessed[self._lanes, slot][:, None],
+            self._spec.learner.scaler_rate,
         )
-        self._put("label", moments)
-        last = self._arrays["label.last"]
-        last[...] = np.where(observed, records.y, last)
+        self._put("guess", guess)
         self._arrays["stream.labels"] += active
 
     def _keep_outcome(self, records: TileRecords) -> None:

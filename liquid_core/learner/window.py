@@ -41,6 +41,11 @@ class Window:
     #: which takes its targets from later samples, has no room for labels here.
     labelled: BoolArray
     label: FloatArray
+    #: Whether there was a label to guess from when the sample came, `(batch, length)`, and both guesses from it,
+    #: `(batch, length, targets)`; neither is kept for a forecast.
+    guessed: BoolArray
+    mean_guess: FloatArray
+    last_guess: FloatArray
 
     @staticmethod
     def length_for(spec: ModelSpec) -> int:
@@ -63,6 +68,9 @@ class Window:
             "half_width": ArraySpec(np.float64, (length, outputs)),
             "labelled": ArraySpec(np.bool_, (labels,)),
             "label": ArraySpec(np.float64, (labels, spec.num_targets)),
+            "guessed": ArraySpec(np.bool_, (labels,)),
+            "mean_guess": ArraySpec(np.float64, (labels, spec.num_targets)),
+            "last_guess": ArraySpec(np.float64, (labels, spec.num_targets)),
         }
 
 
