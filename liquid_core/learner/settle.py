@@ -35,8 +35,10 @@ class Settled:
     target: FloatArray
     #: Distance of the target from the naive guess, `(batch, outputs)`.
     residual: FloatArray
-    #: Targets that had an interval to lie in, and those that lay outside it, `(batch, outputs)`.
-    bounded: BoolArray
+    #: Those of them whose answer had a scale, `(batch, outputs)`: without one, there was no interval to miss, and the
+    #: target cannot be said in the network's terms.
+    scaled: BoolArray
+    #: Targets that lay outside their interval, `(batch, outputs)`.
     missed: BoolArray
     #: Error of the answer and of the naive guess by horizon, `(batch, horizons)`, and where there is one.
     error: FloatArray
@@ -57,19 +59,18 @@ def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_hor
     by_horizon = _MeanByHorizon(known, num_horizons)
     observed = by_horizon.observed
     surprises = by_horizon(distance)
-    # Before the first residual of a horizon there is no scale, and so no interval that could be missed.
-    bounded = known & (pending.half_width > 0)
+    scaled = known & (pending.scale > 0)
     return Settled(
         known=known,
         target=np.clip(safe_divide(residual, pending.scale), -MAX_RESIDUAL, MAX_RESIDUAL),
         residual=residual,
-        bounded=bounded,
-        missed=bounded & (np.abs(error) > pending.half_width),
+        scaled=scaled,
+        missed=scaled & (np.abs(error) > pending.half_width),
         error=by_horizon(np.abs(error)),
         naive_error=by_horizon(np.abs(residual)),
         observed=observed,
         surprise=_first(surprises, observed),
-        anomaly=conformal.anomaly(error, pending.half_width, bounded),
+        anomaly=conformal.anomaly(error, pending.half_width, scaled),
     )
 
 
@@ -87,7 +88,7 @@ def settle_class(pending: Pending, label: FloatArray, known: BoolArray) -> Settl
         known=np.broadcast_to(observed, one_hot.shape),
         target=one_hot.astype(np.float64),
         residual=np.zeros_like(pending.prediction),
-        bounded=np.zeros_like(one_hot),
+        scaled=np.broadcast_to(observed, one_hot.shape),
         missed=np.zeros_like(one_hot),
         error=error[:, None],
         naive_error=(pending.base[:, :1] != label[:, None]).astype(np.float64),

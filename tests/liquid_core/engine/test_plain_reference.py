@@ -92,9 +92,9 @@ class PlainStream:
                 continue
             past = self.answers[number - horizon][output]
             residual, error = truth - past["base"], truth - past["prediction"]
-            scaled = max(-10.0, min(10.0, residual / past["scale"])) if past["scale"] else 0.0
-            targets[output] = scaled
-            self.pairs[output].append((scaled, past["output"]))
+            if past["scale"]:
+                targets[output] = max(-10.0, min(10.0, residual / past["scale"]))
+                self.pairs[output].append((targets[output], past["output"]))
             self.residuals[output].add(residual)
             if past["half_width"]:
                 missed = abs(error) > past["half_width"]

@@ -53,7 +53,7 @@ def test_a_target_outside_its_interval_is_missed() -> None:
     settled = settle([True] * 4)
 
     assert settled.missed.tolist() == [[False, True, False, False]]
-    assert settled.bounded.tolist() == [[True, True, True, False]]
+    assert settled.scaled.tolist() == [[True, True, True, False]]
 
 
 def test_the_surprise_is_the_shortest_horizons_error() -> None:
@@ -99,7 +99,7 @@ def test_a_class_is_right_or_wrong(label: float, error: float, naive: float) -> 
 def test_an_improbable_class_is_an_anomaly() -> None:
     """The score is the probability that the answer gave to other classes."""
     assert classified(0.0).anomaly[0] == pytest.approx(0.8)
-    assert not classified(0.0).bounded.any()
+    assert classified(0.0).scaled.all()
 
 
 def test_without_a_label_nothing_is_settled() -> None:
