@@ -126,7 +126,7 @@ def test_every_lane_of_a_tile_gives_the_same_bits(size: str, real: type[np.float
     rows = slab.rows[slots]
 
     np.testing.assert_array_equal(rows, np.broadcast_to(rows[0], rows.shape))
-    assert engine.layout.views(rows)["stream.updates"].tolist() == [5] * TILE
+    assert engine.layout.views(rows)["stream.updates"].tolist() == [4] * TILE
 
 
 @pytest.mark.parametrize("size", ["cfc-default", "wired-default", "ltc-default"])

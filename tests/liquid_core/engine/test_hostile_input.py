@@ -1,0 +1,176 @@
+"""Whatever comes in, a stream survives: finite answers, states within their bounds, bad updates undone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from liquid_core import LTCCell, ModelSpec
+from liquid_core.engine import Sample, Slab, TorchEngine, Update
+from liquid_core.learner.guard import MAX_HIDDEN, MAX_WEIGHT
+from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiredCfCSpec
+from liquid_core.types import FloatArray
+
+STEPS = 40
+RNG = np.random.default_rng(0)
+ALTERNATING = np.where(np.arange(STEPS) % 2, 1.0, -1.0)
+#: One value a sample for each of eight streams, which step side by side.
+SERIES: dict[str, FloatArray] = {
+    "huge": np.full(STEPS, 1e30),
+    "alternating extremes": ALTERNATING * 1e30,
+    "tiny and huge": 10.0 ** (30 * ALTERNATING),
+    "constant": np.full(STEPS, 7.0),
+    "nothing": np.full(STEPS, np.nan),
+    "now and then": np.where(RNG.random(STEPS) < 0.8, np.nan, RNG.normal(size=STEPS) * 1e9),
+    "growing": 10.0 ** np.linspace(-30, 30, STEPS),
+    "denormal": ALTERNATING * 5e-324,
+}
+#: Times with standstills, outages and steps near the resolution of float64.
+TIMES = np.cumsum(RNG.choice([0.0, 1e-7, 1.0, 1e9], STEPS)) - 1e14
+#: The largest steps that a spec allows.
+LEARNER = LearnerSpec(window=3, warmup=0, learning_rate=1.0, readout_rate=1.0, clip_norm=1e6, scaler_rate=0.5)
+NCP = AutoNCPSpec(units=7, outputs=2)
+CELLS: dict[str, dict[str, Any]] = {
+    "cfc": {"cell": CfCSpec(units=4, backbone_units=5)},
+    "cfc-pure-silu": {"cell": CfCSpec(units=4, backbone_units=5, mode="pure", activation="silu")},
+    "wired_cfc": {"cell": WiredCfCSpec(mode="no_gate", mixed_memory=True), "wiring": NCP},
+    "ltc": {"cell": LTCSpec(ode_unfolds=2), "wiring": NCP},
+    "ltc-explicit": {"cell": LTCSpec(ode_unfolds=2, constraints="explicit"), "wiring": NCP},
+}
+TASKS: dict[str, dict[str, Any]] = {
+    "forecast": {"task": "forecast", "horizon": (1, 2)},
+    "regression": {"task": "regression", "targets": ("y",)},
+    "classification": {"task": "classification", "classes": ("a", "b")},
+}
+
+
+def label_of(spec: ModelSpec, value: float) -> tuple[float, ...] | None:
+    if spec.task == "forecast" or np.isnan(value):
+        return None
+    return (float(value > 0),) if spec.task == "classification" else (value,)
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("cell", list(CELLS))
+def test_answers_and_states_stay_finite(task: str, cell: str) -> None:
+    """Extremes, constants, nothing at all, standing and leaping clocks, at the largest rates: all is finite."""
+    spec = ModelSpec(features=("a",), late="clamp", learner=LEARNER, **TASKS[task], **CELLS[cell])
+    engine = TorchEngine(spec)
+    slab = Slab(engine.layout)
+    slots = [slab.load(engine.initial_row()) for _ in SERIES]
+    for n in range(STEPS):
+        records = [
+            Sample(seq=n + 1, t=float(TIMES[n]), x=(float(series[n]),), y=label_of(spec, float(series[n])))
+            for series in SERIES.values()
+        ]
+        results = engine.step(slab, slots, records)
+        assert np.isfinite(results.prediction).all()
+        assert np.isfinite(results.half_width).all()
+        assert ((results.anomaly >= 0) & (results.anomaly <= 1) | (results.anomaly == -1)).all()
+
+    arrays = engine.layout.views(slab.rows[slots])
+    for name, array in arrays.items():
+        assert array.dtype.kind != "f" or np.isfinite(array).all(), name
+    assert (np.abs(arrays["network.weights"]) <= MAX_WEIGHT).all()
+    assert (np.abs(arrays["window.hidden"]) <= MAX_HIDDEN).all()
+    assert (arrays["stream.records"] == STEPS).all()
+
+
+@pytest.mark.parametrize("constraints", ["implicit", "explicit"])
+def test_ltc_states_stay_within_their_bounds(constraints: str) -> None:
+    """Each hidden state lies in the interval that the weights of its moment prove, or between it and the one before."""
+    spec = ModelSpec(
+        task="forecast",
+        features=("a",),
+        late="clamp",
+        learner=LEARNER,
+        cell=LTCSpec(ode_unfolds=2, constraints=constraints),  # type: ignore[arg-type]
+        wiring=NCP,
+    )
+    engine = TorchEngine(spec)
+    cell = engine.network.cell
+    assert isinstance(cell, LTCCell)
+    slab = Slab(engine.layout)
+    slots = [slab.load(engine.initial_row()) for _ in SERIES]
+    before = torch.zeros(len(slots), cell.state_size)
+    for n in range(STEPS):
+        samples = [Sample(seq=n + 1, t=float(TIMES[n]), x=(float(series[n]),)) for series in SERIES.values()]
+        engine.step(slab, slots, samples)
+        arrays = engine.layout.views(slab.rows[slots])
+        low, high = cell.state_bounds(engine.network.parameters(torch.from_numpy(arrays["network.weights"].copy())))
+        hidden = torch.from_numpy(arrays["window.hidden"][:, (n + 1) % arrays["window.hidden"].shape[1]].copy())
+        slack = 1e-5 * (1 + torch.maximum(low.abs(), high.abs()))
+        assert (hidden >= torch.minimum(low, before) - slack).all()
+        assert (hidden <= torch.maximum(high, before) + slack).all()
+        before = hidden
+
+    assert not arrays["stream.hidden_resets"].any()
+
+
+ENGINE = TorchEngine(ModelSpec(task="forecast", features=("a",), learner=LEARNER, **CELLS["cfc"]))
+
+
+def learned() -> tuple[Slab, int]:
+    """A slab with one stream that has seen a few samples, and its slot."""
+    slab = Slab(ENGINE.layout)
+    slot = slab.load(ENGINE.initial_row())
+    for n in range(1, 7):
+        ENGINE.step(slab, [slot], [Sample(seq=n, t=float(n), x=(float(np.sin(n)),))])
+    return slab, slot
+
+
+def read(slab: Slab, slot: int) -> dict[str, Any]:
+    return {name: view[0] for name, view in ENGINE.layout.views(slab.read(slot)[None]).items()}
+
+
+def test_an_update_that_runs_away_is_undone() -> None:
+    """Weights, moments and readout are those from before; it is counted and told."""
+    slab, slot = learned()
+    views = ENGINE.layout.views(slab.rows)
+    # The next step of this weight leads far out of every sensible range.
+    views["network.weights"][slot, 0] = 999.99
+    views["adam.first"][slot, 0], views["adam.second"][slot, 0] = -1.0, 1e-6
+    before = read(slab, slot)
+    result = ENGINE.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
+    after = read(slab, slot)
+
+    assert result.update[0] == Update.SKIPPED
+    assert (after["stream.updates"], after["stream.skipped"]) == (before["stream.updates"], 1)
+    for name in ("network.weights", "readout.weights", "adam.first", "adam.second", "adam.decay1", "adam.decay2"):
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    assert np.isfinite(result.prediction).all()
+
+
+def test_a_network_that_is_broken_answers_with_the_naive_guess() -> None:
+    """Weights that are no numbers give the last value; the hidden state starts anew and is counted."""
+    slab, slot = learned()
+    ENGINE.layout.views(slab.rows)["network.weights"][slot] = np.nan
+    result = ENGINE.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
+    after = read(slab, slot)
+
+    assert result.prediction.tolist() == [[0.5]]
+    assert result.update[0] == Update.SKIPPED
+    assert after["stream.hidden_resets"] == 1
+    assert not after["window.hidden"][7 % len(after["window.hidden"])].any()
+
+
+@pytest.mark.parametrize("outlier", [1e2, 1e6, 1e30])
+def test_a_stream_recovers_from_an_outlier(outlier: float) -> None:
+    """One wild reading among ordinary ones leaves the later errors what they would have been without it."""
+    engine = TorchEngine(ModelSpec(task="forecast", features=("a",), learner=LearnerSpec(window=4), **CELLS["cfc"]))
+    slab = Slab(engine.layout)
+    slots = [slab.load(engine.initial_row()) for _ in range(2)]
+    noise, answers, errors = np.random.default_rng(0).normal(size=400), np.zeros(2), []
+    for n in range(400):
+        values = np.full(2, np.sin(n / 3) + 0.05 * noise[n])
+        if n == 200:
+            values[0] = outlier
+        errors.append(np.abs(answers - values))
+        samples = [Sample(seq=n + 1, t=float(n), x=(float(value),)) for value in values]
+        answers = engine.step(slab, slots, samples).prediction[:, 0]
+    disturbed, undisturbed = np.mean(errors[220:], axis=0)
+
+    assert disturbed < 1.1 * undisturbed
