@@ -105,9 +105,9 @@ def test_a_late_label_teaches_but_moves_nothing_on(bench: Any, task: str) -> Non
     """It settles and learns for the sample that it names; hidden states, clock, scaler, answers stay."""
     engine = bench.engine(task, "cfc")
     rng = np.random.default_rng(0)
+    first, second, *others = unlabelled(6)
     earlier = [Label(seq=seq, y=bench.label(engine.spec, rng)) for seq in (1, 2)]
-    samples = unlabelled(6)
-    row, _ = bench.fold(engine, [*samples[:3], *earlier, *samples[3:]])
+    row, _ = bench.fold(engine, [first, earlier[0], second, earlier[1], *others])
     label = Label(seq=4, y=(1.0,) * engine.spec.num_targets)
     after_row, (result,) = bench.fold(engine, [label], row)
     before, after = bench.arrays(engine, row), bench.arrays(engine, after_row)
@@ -127,7 +127,7 @@ def test_a_late_label_teaches_but_moves_nothing_on(bench: Any, task: str) -> Non
 
 
 def test_an_answer_without_a_scale_teaches_nothing(bench: Any) -> None:
-    """Before two labels there is no scale to say a target in: a late label of that time is only counted."""
+    """Before any scale is known a target cannot be said: a late label of that time is only counted."""
     engine = bench.engine("regression", "cfc")
     labels = [Label(seq=seq, y=(float(seq), -1.0)) for seq in (3, 4, 5)]
     row, results = bench.fold(engine, [*unlabelled(6), *labels])
