@@ -8,6 +8,7 @@ from __future__ import annotations
 from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import PageHinkley
+from liquid_core.learner.guess import Guess
 from liquid_core.learner.metrics import Prequential
 from liquid_core.learner.moments import Moments
 from liquid_core.learner.network import Network
@@ -24,6 +25,7 @@ __all__ = [
     "Adam",
     "ArraySpec",
     "Clock",
+    "Guess",
     "Lesson",
     "Moments",
     "Network",

@@ -98,6 +98,7 @@ def test_a_streams_bits_are_its_own(bench: Any, alone: Any, task: str, cell: str
 
 SIZES: dict[str, dict[str, Any]] = {
     "cfc-default": {},
+    "cfc-far": {"horizon": tuple(range(1, 8)), "cell": CfCSpec(units=23, backbone_units=9)},
     "cfc-odd": {"cell": CfCSpec(units=13, backbone_units=21, activation="silu")},
     "cfc-gelu": {"cell": CfCSpec(units=9, backbone_units=11, backbone_layers=2, activation="gelu", mode="no_gate")},
     "cfc-pure-mixed": {"cell": CfCSpec(units=7, backbone_units=9, mode="pure", mixed_memory=True)},
@@ -114,7 +115,8 @@ SIZES: dict[str, dict[str, Any]] = {
 def test_every_lane_of_a_tile_gives_the_same_bits(size: str, real: type[np.floating[Any]]) -> None:
     """Equal streams side by side stay equal, at sizes that fill vector registers and at sizes that do not."""
     learner = LearnerSpec(window=3, warmup=1, learning_rate=0.02)
-    spec = ModelSpec(task="forecast", features=("a", "b", "c"), horizon=(1, 2), learner=learner, **SIZES[size])
+    fields = {"horizon": (1, 2)} | SIZES[size]
+    spec = ModelSpec(task="forecast", features=("a", "b", "c"), learner=learner, **fields)
     engine = TorchEngine(spec, real)
     slab = Slab(engine.layout)
     slots = [slab.load(engine.initial_row()) for _ in range(TILE)]
