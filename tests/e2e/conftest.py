@@ -28,8 +28,11 @@ def installed() -> str | None:
     return next(found, str(MAC) if MAC.exists() else None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium, for one file of tests: while Playwright is open its event loop runs in this thread, and the asyncio
+    tests of other files could not start theirs.
+    """
     with sync_playwright() as playwright:
         try:
             started = playwright.chromium.launch(executable_path=installed(), args=FLAGS)
