@@ -118,9 +118,7 @@ class StreamHost:
         self._batcher.close()
         if self._tasks:
             await asyncio.wait(self._tasks[:1], timeout=self._settings.shutdown_timeout_s)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         try:
             await self._snapshotter.write(self._table.hot())
         except (Problem, StoreError) as error:
@@ -310,6 +308,21 @@ class StreamHost:
                 if problem.code != "stream_not_found":
                     raise
         return found
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    redis-py sends within `asyncio.wait_for`, which up to Python 3.11 loses a cancellation that comes just as it ends.
+    """
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        ended, running = await asyncio.wait(running, timeout=0.5)
+        for task in ended:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("task_failed", task=task.get_name(), exc_info=error)
 
 
 def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[Any]]) -> Sample:

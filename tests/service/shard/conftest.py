@@ -162,6 +162,12 @@ class Rig:
     async def arrays(self, stream_id: str) -> Arrays:
         return load(await self.host.export_state(stream_id))
 
+    async def at_rest(self) -> None:
+        """Wait for what the pipeline does after it has answered: snapshots."""
+        assert self.host._pipeline is not None
+        async with self.host._pipeline.working:
+            pass
+
     async def close(self) -> None:
         await self.host.drain()
         await self.store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -507,6 +508,20 @@ async def test_a_drain_out_of_time_answers_everybody(open_host: OpenHost) -> Non
         with pytest.raises(Problem, match="before this was answered") as refused:
             await each
         assert refused.value.code == "draining"
+
+
+async def test_a_drain_insists(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation that gets lost on the way, as it may in a library, does not keep a host from ending."""
+    pinged = asyncio.Event()
+
+    async def deaf() -> None:
+        pinged.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr(rig.store, "ping", deaf)
+    await asyncio.wait_for(pinged.wait(), 20)
+    await asyncio.wait_for(rig.host.drain(), 20)
 
 
 async def test_draining_twice_is_draining_once(rig: Rig) -> None:
