@@ -1,0 +1,53 @@
+"""The book of recent samples: bounded, whatever happens."""
+
+from __future__ import annotations
+
+from service.messages import HistoryPoint
+from service.shard.history import MAX_POINTS, MAX_STREAMS, HistoryBook
+
+
+def point(seq: int) -> HistoryPoint:
+    return HistoryPoint(seq=seq, t=float(seq), x=[1.0], y=None, predictions=[])
+
+
+def test_the_last_points_are_read_oldest_first() -> None:
+    """No more than asked for, and no more than are kept."""
+    book = HistoryBook()
+    for seq in range(1, MAX_POINTS + 11):
+        book.sample("pump", point(seq))
+    assert [each.seq for each in book.read("pump", 3)] == [MAX_POINTS + 8, MAX_POINTS + 9, MAX_POINTS + 10]
+    assert len(book.read("pump", 10 * MAX_POINTS)) == MAX_POINTS
+
+
+def test_a_label_finds_its_sample() -> None:
+    """Class names and numbers alike; one that is no longer there changes nothing."""
+    book = HistoryBook()
+    for seq in (1, 2, 3):
+        book.sample("pump", point(seq))
+    book.label("pump", 2, "loud")
+    book.label("pump", 99, "loud")
+    book.label("nobody", 2, "loud")
+    assert [each.y for each in book.read("pump", 3)] == [None, "loud", None]
+
+
+def test_places_are_bounded() -> None:
+    """Who comes too late has none, until somebody asks; then the one not asked for the longest gives way."""
+    book = HistoryBook()
+    for number in range(MAX_STREAMS + 1):
+        book.sample(f"pump-{number}", point(1))
+    late = f"pump-{MAX_STREAMS}"
+    assert len(book.read("pump-0", 9)) == 1
+    assert book.read(late, 9) == []
+    book.sample(late, point(2))
+    assert [each.seq for each in book.read(late, 9)] == [2]
+    assert len(book.read("pump-0", 9)) == 1
+    assert book.read("pump-1", 9) == []
+
+
+def test_a_forgotten_stream_has_no_past() -> None:
+    """Also one that never had any."""
+    book = HistoryBook()
+    book.sample("pump", point(1))
+    book.forget("pump")
+    book.forget("nobody")
+    assert book.read("pump", 9) == []
