@@ -1,7 +1,8 @@
 """The recent past of streams that somebody looks at: for plots, not for truth.
 
-Held in memory only and bounded: at most `MAX_STREAMS` streams, `MAX_POINTS` samples each. Streams get a place as long
-as there is one; after that, those that are asked for push out those that were not asked for the longest.
+Held in memory only and bounded: at most `MAX_STREAMS` streams, `MAX_POINTS` samples each, or fewer where these have
+many values. Streams get a place as long as there is one; after that, those that are asked for push out those that were
+not asked for the longest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from service.messages import HistoryPoint, LabelValue
 
 MAX_STREAMS = 128
 MAX_POINTS = 512
+#: Numbers in the points of one stream: a megabyte or so.
+MAX_NUMBERS = 32_768
 
 
 class HistoryBook:
@@ -28,6 +31,8 @@ class HistoryBook:
                 return
             points = self._points.setdefault(stream_id, deque(maxlen=MAX_POINTS))
         points.append(point)
+        while len(points) > 1 and len(points) * _numbers_in(point) > MAX_NUMBERS:
+            points.popleft()
 
     def label(self, stream_id: str, seq: int, y: LabelValue) -> None:
         """Add the label of an earlier sample."""
@@ -53,4 +58,9 @@ class HistoryBook:
         self._points.pop(stream_id, None)
 
 
-__all__ = ["MAX_POINTS", "MAX_STREAMS", "HistoryBook"]
+def _numbers_in(point: HistoryPoint) -> int:
+    """Numbers of a point; those of one stream have equally many."""
+    return len(point.x) + sum(3 * len(made.y or ()) + len(made.probabilities or ()) for made in point.predictions)
+
+
+__all__ = ["MAX_NUMBERS", "MAX_POINTS", "MAX_STREAMS", "HistoryBook"]

@@ -7,7 +7,8 @@ writes then fail (`Fenced`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -148,7 +149,7 @@ class StreamHost:
         """Make a stream, or confirm the one that is there; True: newly made."""
         created = False
         if self._table.peek(stream_id) is None:
-            with _StoreProblems():
+            with self._store_problems():
                 created = await self._table.create(stream_id, spec)
         stream = await self._get(stream_id)
         if stream.spec.digest != spec.digest:
@@ -158,15 +159,15 @@ class StreamHost:
         return await self.describe(stream_id), created
 
     async def describe(self, stream_id: str) -> StreamInfo:
-        stream, arrays = await self._read(stream_id, HotStream.arrays)
-        return self._info(stream, arrays)
+        _, info = await self._read(stream_id, self._info)
+        return info
 
     async def delete(self, stream_id: str) -> None:
         """Remove a stream, its log and its snapshots for good."""
         gone = Problem("stream_not_found", "no stream has this id.")
         async with self._working_pipeline().working, self._snapshotter.writing:
             try:
-                with _StoreProblems():
+                with self._store_problems():
                     removed = await self._table.delete(stream_id)
             except Problem as problem:
                 self._batcher.forget(stream_id, problem)
@@ -179,24 +180,51 @@ class StreamHost:
 
     async def list(self, cursor: str | None, limit: int) -> StreamPage:
         """One page of descriptions."""
-        with _StoreProblems():
-            try:
-                ids, after = await self._store.list_ids(cursor, limit)
-            except BadCursor as error:
-                raise Problem("invalid", str(error)) from None
-        infos = []
+        with self._store_problems():
+            ids, after = await self._store.list_ids(cursor, limit)
+        streams = []
         for stream_id in ids:
             try:
-                infos.append(await self.describe(stream_id))
+                streams.append(await self._get(stream_id))
             except Problem as problem:
                 # Deleted since the page was read, or damaged, which the log tells: the others can be listed.
                 if problem.code not in ("stream_not_found", "internal"):
                     raise
-        return StreamPage(streams=infos, next_cursor=after)
+
+        def look() -> list[StreamInfo]:
+            infos = []
+            for stream in streams:
+                with suppress(StreamForgotten):
+                    infos.append(self._info(stream))
+            return infos
+
+        return StreamPage(streams=await self._room.run(look), next_cursor=after)
 
     async def _get(self, stream_id: str) -> HotStream:
-        with _StoreProblems():
+        if self._pipeline is not None and self._pipeline.fenced:
+            # What is in memory may be older than what the new owner has by now.
+            raise _fenced()
+        with self._store_problems():
             return await self._table.get(stream_id)
+
+    @contextmanager
+    def _store_problems(self) -> Iterator[None]:
+        """Turns the store's errors into problems."""
+        try:
+            yield
+        except BadCursor as error:
+            raise Problem("invalid", str(error)) from None
+        except Fenced as error:
+            if self._pipeline is not None:
+                self._pipeline.lose_shards(error)
+            raise _fenced() from error
+        except StoreFull as error:
+            raise Problem(
+                "store_full", "the store has no room left; nothing was changed.", retry_after_s=5.0
+            ) from error
+        except StoreError as error:
+            log.error("store_failed", error=str(error))
+            raise Problem("store_unavailable", "the store does not answer; try again.", retry_after_s=1.0) from error
 
     async def _read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
         """What `look` sees in a stream, in the engine's thread; again, where the stream was forgotten meanwhile."""
@@ -207,7 +235,8 @@ class StreamHost:
             except StreamForgotten:
                 continue
 
-    def _info(self, stream: HotStream, arrays: dict[str, NDArray[Any]]) -> StreamInfo:
+    def _info(self, stream: HotStream) -> StreamInfo:
+        arrays = stream.arrays()
         samples = int(arrays["stream.samples"])
         return StreamInfo(
             id=stream.id,
@@ -239,8 +268,7 @@ class StreamHost:
     async def _submit(self, stream_id: str, items: Sequence[Item]) -> Sequence[Outcome]:
         if not items:
             return []
-        if self._working_pipeline().fenced:
-            raise Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0)
+        self._working_pipeline()
         stream = await self._get(stream_id)
         done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
         submission = Submission(stream=stream, items=tuple(items), done=done)
@@ -302,12 +330,15 @@ class StreamHost:
         found = {}
         for stream_id in stream_ids:
             try:
-                _, arrays = await self._read(stream_id, HotStream.arrays)
-                found[stream_id] = int(arrays["stream.seq"])
+                _, found[stream_id] = await self._read(stream_id, _last_seq)
             except Problem as problem:
                 if problem.code != "stream_not_found":
                     raise
         return found
+
+
+def _last_seq(stream: HotStream) -> int:
+    return int(stream.arrays()["stream.seq"])
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
@@ -340,22 +371,8 @@ def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[A
     return Sample(seq=int(arrays["stream.seq"]) + 1, t=t, x=x)
 
 
-class _StoreProblems:
-    """Turns the store's errors into problems."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, Fenced):
-            raise Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0) from error
-        if isinstance(error, StoreFull):
-            raise Problem(
-                "store_full", "the store has no room left; nothing was changed.", retry_after_s=5.0
-            ) from error
-        if isinstance(error, StoreError) and not isinstance(error, BadCursor):
-            log.error("store_failed", error=str(error))
-            raise Problem("store_unavailable", "the store does not answer; try again.", retry_after_s=1.0) from error
+def _fenced() -> Problem:
+    return Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0)
 
 
 __all__ = ["StreamHost"]

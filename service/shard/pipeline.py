@@ -132,11 +132,13 @@ class Pipeline:
         appended = time.perf_counter()
         answered = await self._step([entry for entry in fresh if entry.stream.id not in failed])
         stepped = time.perf_counter()
+        repeats = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.DUPLICATE]
+        answered |= await self._answer_again(repeats)
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if waiting.stream.id in failed:
                 continue
             if isinstance(outcome, Admitted):
-                outcome = answered[id(outcome)] if id(outcome) in answered else await self._answer_again(outcome)
+                outcome = answered[id(outcome)]
             self._count(waiting, outcome)
             waiting.submission.settle(outcome)
         for stream_id, reason in failed.items():
@@ -292,15 +294,19 @@ class Pipeline:
             seq=seq, predictions=made, anomaly=anomaly, drift=drift, duplicate=duplicate, durability=self._durability
         )
 
-    async def _answer_again(self, admitted: Admitted) -> Outcome:
-        """The stored answer to a record that had been applied before."""
-        stream, record = admitted.stream, admitted.record
-        if isinstance(record, Label):
-            return self._label_result(record.seq, None, None, duplicate=True)
-        arrays = await self._room.run(stream.arrays)
-        stored = answers.stored_answer(stream.spec, arrays, record.seq)
+    async def _answer_again(self, repeats: list[Admitted]) -> dict[int, Outcome]:
+        """The stored answers to records that had been applied before; each by the record's identity."""
+        if not repeats:
+            return {}
+        return await self._room.run(lambda: {id(repeat): self._stored_outcome(repeat) for repeat in repeats})
+
+    def _stored_outcome(self, repeat: Admitted) -> Outcome:
+        stream, seq = repeat.stream, repeat.record.seq
+        if isinstance(repeat.record, Label):
+            return self._label_result(seq, None, None, duplicate=True)
+        stored = answers.stored_answer(stream.spec, stream.arrays(), seq)
         made, anomaly, drift = stored if stored is not None else (None, None, None)
-        return self._sample_result(record.seq, made, anomaly, drift, duplicate=True)
+        return self._sample_result(seq, made, anomaly, drift, duplicate=True)
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 

@@ -69,18 +69,19 @@ class HotStream:
         return self.position - self.snapshot_position
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Copies of the stream's arrays; to be called in the engine's thread."""
-        row = self._row()
-        return {name: view[0] for name, view in self.model.engine.layout.views(row[None]).items()}
+        """The stream's arrays as they lie in the slab: to be read in the engine's thread, and not to be kept."""
+        self._check()
+        rows = self.model.slab.rows[self.slot : self.slot + 1]
+        return {name: view[0] for name, view in self.model.engine.layout.views(rows).items()}
 
     def state(self) -> StreamState:
-        """The stream's state; to be called in the engine's thread."""
-        return StreamState(spec=self.spec, row=self._row(), numerics=self.model.numerics)
+        """A copy of the stream's state; to be called in the engine's thread."""
+        self._check()
+        return StreamState(spec=self.spec, row=self.model.slab.read(self.slot), numerics=self.model.numerics)
 
-    def _row(self) -> ByteArray:
+    def _check(self) -> None:
         if self.abandoned:
             raise StreamForgotten(self.id)
-        return self.model.slab.read(self.slot)
 
 
 class StreamTable:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from service.messages import HistoryPoint
-from service.shard.history import MAX_POINTS, MAX_STREAMS, HistoryBook
+from service.messages import HistoryPoint, Prediction
+from service.shard.history import MAX_NUMBERS, MAX_POINTS, MAX_STREAMS, HistoryBook
 
 
 def point(seq: int) -> HistoryPoint:
@@ -42,6 +42,17 @@ def test_places_are_bounded() -> None:
     assert [each.seq for each in book.read(late, 9)] == [2]
     assert len(book.read("pump-0", 9)) == 1
     assert book.read("pump-1", 9) == []
+
+
+def test_wide_streams_keep_fewer_points() -> None:
+    """What is bounded is memory: a thousand forecasts in every answer leave room for a few answers."""
+    book = HistoryBook()
+    wide = Prediction(horizon=1, y=[0.0] * 1000, lower=[0.0] * 1000, upper=[0.0] * 1000)
+    for seq in range(1, 101):
+        book.sample("pump", HistoryPoint(seq=seq, t=1.0, x=[0.0] * 200, y=None, predictions=[wide]))
+    kept = book.read("pump", 100)
+    assert len(kept) == MAX_NUMBERS // 3200
+    assert kept[-1].seq == 100
 
 
 def test_a_forgotten_stream_has_no_past() -> None:

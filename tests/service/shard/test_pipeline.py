@@ -167,13 +167,14 @@ async def test_the_older_of_two_hosts_is_fenced(rig: Rig, open_host: OpenHost) -
     assert (refused.value.code, refused.value.status) == ("fenced", 503)
     for call in (
         rig.host.submit_samples("regression", samples(tiny("regression"), 1, first=5)),
+        rig.host.describe("regression"),
         rig.host.create("another", tiny()),
         rig.host.delete("forecast"),
     ):
         with pytest.raises(Problem, match="another server"):
             await call
     assert rig.host.readiness().reasons == ["fenced: another server has taken over"]
-    assert rig.value("fenced_writes_total") == 1
+    assert rig.value("fenced_writes_total") == 3
     await rig.host.drain()
     for task, spec in specs.items():
         assert await newer.store.read_snapshot(task) is None
