@@ -78,6 +78,7 @@ class StreamHost:
         self._store_name = "unknown"
         self._pipeline: Pipeline | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._draining = False
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -116,6 +117,7 @@ class StreamHost:
 
     async def drain(self) -> None:
         """Answer what was taken, write every stream's snapshot, and stop."""
+        self._draining = True
         self._batcher.close()
         if self._tasks:
             await asyncio.wait(self._tasks[:1], timeout=self._settings.shutdown_timeout_s)
@@ -123,6 +125,7 @@ class StreamHost:
         try:
             await self._snapshotter.write(self._table.hot())
         except (Problem, StoreError) as error:
+            # The log has everything: the next start only replays more.
             log.warning("last_snapshots_failed", error=str(error))
         await self._room.close()
 
@@ -135,10 +138,10 @@ class StreamHost:
             reasons.append("fenced: another server has taken over")
         elif not self._pipeline.store_up:
             reasons.append("store: the last write did not reach it")
-        elif self._tasks[0].done() and not self._batcher.closed:
-            reasons.append("pipeline: it has stopped; restart the server")
-        if self._batcher.closed:
+        if self._draining:
             reasons.append("draining")
+        elif self._batcher.closed:
+            reasons.append("pipeline: it has failed, as the log tells; restart the server")
         return Readiness(
             ready=not reasons, store=self._store_name, durability=self._durability, engine="torch", reasons=reasons
         )

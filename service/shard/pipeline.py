@@ -94,6 +94,9 @@ class Pipeline:
                 async with self.working:
                     if batch := self._batcher.take():
                         await self._work(batch)
+        except Exception:
+            log.exception("pipeline_failed")
+            raise
         finally:
             # However this ends, nobody waits for an answer that never comes.
             self._batcher.abort(_stopped())

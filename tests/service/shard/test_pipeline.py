@@ -153,6 +153,27 @@ async def test_a_bug_answers_everybody_and_loses_nothing(rig: Rig, monkeypatch: 
     assert_same(await rig.arrays("forecast"), Fold(tiny()).apply(*samples(tiny(), 3)).arrays)
 
 
+async def test_a_pipeline_that_fails_is_not_ready(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should even a bug's handling fail: who waits is answered, later ones are refused, and readiness tells."""
+    await create(rig, "forecast")
+    rig.store.open.clear()
+    first = asyncio.create_task(rig.host.submit_samples("forecast", samples(tiny(), 1)))
+    await rig.store.waiting.wait()
+    behind = asyncio.create_task(rig.host.submit_samples("forecast", samples(tiny(), 1, first=2)))
+    await asyncio.sleep(0)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("the test has broken it")
+
+    monkeypatch.setattr(pipeline, "_step_group", broken)
+    monkeypatch.setattr(rig.host._table, "abandon", broken)
+    rig.store.open.set()
+    for each in (first, behind, rig.host.submit_samples("forecast", samples(tiny(), 1, first=3))):
+        with pytest.raises(Problem):
+            await each
+    assert rig.host.readiness().reasons == ["pipeline: it has failed, as the log tells; restart the server"]
+
+
 # --- owners ----------------------------------------------------------------------------------------------------------
 
 
