@@ -65,6 +65,11 @@ def configure(settings: Settings) -> None:
     root.setLevel(max(logging.WARNING, logging.getLevelName(level)))
     for name in ("service", "liquid_core", "uvicorn"):
         logging.getLogger(name).setLevel(level)
+    # A uvicorn that was started with its own logging keeps its loggers' lines to itself.
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
 
 
 class _Stderr(logging.Handler):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
 
 import pytest
 import structlog
+import uvicorn.config
 
 from service import logs
 from service.settings import Settings
@@ -26,6 +28,15 @@ def test_events_of_all_kinds_are_lines_of_json(capsys: pytest.CaptureFixture[str
     assert (own["event"], own["seq"], own["level"], own["request_id"]) == ("applied", 3, "info", "r1")
     assert (foreign["event"], foreign["logger"], foreign["request_id"]) == ("careful: 7", "uvicorn.error", "r1")
     assert str(own["ts"]).endswith("Z")
+
+
+def test_uvicorns_own_logging_gives_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """Loggers that uvicorn's default configuration keeps to itself write here again."""
+    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    logs.configure(Settings(log_json=True))
+    logging.getLogger("uvicorn.error").warning("careful")
+    (line,) = written(capsys)
+    assert (line["event"], line["logger"]) == ("careful", "uvicorn.error")
 
 
 def test_secrets_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
