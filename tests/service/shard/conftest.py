@@ -26,7 +26,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.host import StreamHost
-from service.store import Append, AppendOutcome, Fenced, StoreUnavailable, StreamStore
+from service.store import Append, AppendOutcome, StoreUnavailable, StreamStore
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -139,8 +139,6 @@ class FaultyStore(StreamStore):
             await self.open.wait()
             self.waiting.clear()
         fault = self.faults.popleft() if self.faults else "fine"
-        if fault == "fenced":
-            raise Fenced(0)
         outcomes = await super().append(batch) if fault != "never sent" else []
         if fault != "fine":
             raise StoreUnavailable("the test has lost the answer", outcome_unknown=True)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
+from service.problems import Problem
 from service.shard.batcher import MAX_PER_STREAM
 from service.store import StoreUnavailable
 
@@ -89,7 +90,7 @@ async def test_a_damaged_snapshot_costs_a_longer_replay(open_host: OpenHost, sto
         assert_same(await second.arrays("pump"), Fold(spec).apply(*sent).arrays)
         assert 0 < second.value("replay_entries_total") <= 2 * (EVERY + MAX_PER_STREAM)
     else:
-        with pytest.raises(Exception, match="cannot be read") as refused:
+        with pytest.raises(Problem, match="cannot be read") as refused:
             await second.host.describe("pump")
         assert refused.value.code == "internal"
     # A stream that is damaged hides no other one.

@@ -10,6 +10,7 @@ import pytest
 from service.messages import PredictIn
 from service.problems import Problem
 from service.shard.streams import StreamForgotten, StreamTable
+from service.store import StoreUnavailable
 
 from .conftest import Fold, OpenHost, Rig, assert_same, labels, refusals, samples, tiny
 
@@ -130,8 +131,6 @@ async def test_a_replay_that_fails_gives_its_place_back(rig: Rig, monkeypatch: p
 
 async def test_a_deletion_that_the_store_refuses_leaves_the_stream(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read anew at its next touch, with all that it had."""
-    from service.store import StoreUnavailable
-
     await rig.host.create("pump", tiny())
     await rig.host.submit_samples("pump", samples(tiny(), 4))
     with monkeypatch.context() as patch:

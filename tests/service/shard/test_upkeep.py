@@ -9,7 +9,7 @@ import pytest
 from service.shard import upkeep
 from service.store import StoreCorrupt, StoreUnavailable
 
-from .conftest import OpenHost, Rig, samples, tiny, until
+from .conftest import FaultyStore, OpenHost, Rig, samples, tiny, until
 
 
 @pytest.fixture(autouse=True)
@@ -103,8 +103,6 @@ async def test_a_start_brings_all_streams_into_memory(
 
 async def open_host_with_damage(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch, damaged: str) -> Rig:
     """A host whose store cannot read one stream's log."""
-    from .conftest import FaultyStore
-
     read_log = FaultyStore.read_log
 
     async def damaged_log(self: FaultyStore, stream_id: str, after_position: int = 0) -> object:
