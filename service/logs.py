@@ -63,13 +63,15 @@ def configure(settings: Settings) -> None:
     root.handlers = [other for other in root.handlers if not isinstance(other, _Stderr)] + [handler]
     level = settings.log_level.upper()
     root.setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    for name in ("service", "liquid_core", "uvicorn"):
-        logging.getLogger(name).setLevel(level)
-    # A uvicorn that was started with its own logging keeps its loggers' lines to itself.
+    # A uvicorn that was started with a set-up of its own keeps its loggers' lines to itself, or some of them.
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
+        logger.setLevel(logging.NOTSET)
         logger.propagate = True
+        logger.disabled = False
+    for name in ("service", "liquid_core", "uvicorn"):
+        logging.getLogger(name).setLevel(level)
 
 
 class _Stderr(logging.Handler):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.config
 
 import pytest
 import structlog
-import uvicorn.config
+import uvicorn
 
 from service import logs
 from service.settings import Settings
@@ -31,8 +30,8 @@ def test_events_of_all_kinds_are_lines_of_json(capsys: pytest.CaptureFixture[str
 
 
 def test_uvicorns_own_logging_gives_way(capsys: pytest.CaptureFixture[str]) -> None:
-    """Loggers that uvicorn's default configuration keeps to itself write here again."""
-    logging.config.dictConfig(uvicorn.config.LOGGING_CONFIG)
+    """Loggers that uvicorn's own configuration keeps to itself, or quiet, write here again."""
+    uvicorn.Config(lambda: None, log_level="critical").configure_logging()
     logs.configure(Settings(log_json=True))
     logging.getLogger("uvicorn.error").warning("careful")
     (line,) = written(capsys)
