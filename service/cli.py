@@ -134,7 +134,7 @@ def replay_command(
 @helpful
 def demo(
     keep: Annotated[bool, typer.Option(envvar="KEEP", help="Leave the server running until Ctrl-C.")] = False,
-    seconds: Annotated[float, typer.Option(help="Stop feeding after so long; 0: at the data's end.", min=0.0)] = 75.0,
+    seconds: Annotated[float, typer.Option(help="Stop feeding after so long; 0: at the data's end.", min=0.0)] = 100.0,
     samples: Annotated[int | None, typer.Option(help="At most this many samples of each stream.", min=8)] = None,
 ) -> None:
     """Start a server, replay real data through its API and show what was learned. Needs no set-up and no network."""

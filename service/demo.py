@@ -47,7 +47,7 @@ class Feed:
         return self.sent / elapsed if elapsed > 0 else 0.0
 
 
-def run_demo(console: Console, *, seconds: float = 75.0, limit: int | None = None, keep: bool = False) -> list[Run]:
+def run_demo(console: Console, *, seconds: float = 100.0, limit: int | None = None, keep: bool = False) -> list[Run]:
     """Run the demo from start to end; with `keep` the server then stays until it is interrupted.
 
     Parameters
