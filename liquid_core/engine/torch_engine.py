@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from liquid_core.engine.admission import fingerprint
 from liquid_core.engine.anatomy import layout_for, num_inputs
 from liquid_core.engine.layout import StateLayout
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.records import Record, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.slab import Slab
 from liquid_core.engine.tile import Tile, TileRecords
@@ -149,4 +149,4 @@ def _scatter(outcome: StepResults, results: StepResults, indices: NDArray[np.int
         getattr(results, name)[indices] = getattr(outcome, name)[: len(indices)]
 
 
-__all__ = ["TILE", "Label", "TorchEngine"]
+__all__ = ["TILE", "TorchEngine"]

@@ -45,7 +45,9 @@ class Network:
     def constrain(self, weights: Tensor) -> Tensor:
         """Weights moved back into the range in which the cell is proven to be stable, `(batch, params)`."""
         named = self.packing.unpack(weights)
-        return self.packing.pack(self.cell.constrain(named))
+        constrained = self.cell.constrain(named)
+        # Most cells have nothing to constrain; then there is nothing to pack again either.
+        return weights if constrained is named else self.packing.pack(constrained)
 
 
 __all__ = ["Network"]
