@@ -5,7 +5,8 @@
     │   └── WiringError     a wiring whose numbers contradict each other
     ├── ShapeError          a tensor or array of the wrong shape
     ├── StateFormatError    bytes that are not a stream state of this spec
-    └── RecordError         a record that this stream must not apply
+    ├── RecordError         a record that this stream must not apply
+    └── EngineUnavailableError  an engine that cannot run here, or not this spec
 
 Each carries a stable ``code``, for programs; the message is for people and says what to do.
 """
@@ -57,3 +58,9 @@ class RecordError(LiquidError, ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class EngineUnavailableError(LiquidError, RuntimeError):
+    """The engine that was asked for cannot run on this machine, or not this spec; the message says why."""
+
+    code = "engine_unavailable"

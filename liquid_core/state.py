@@ -7,14 +7,12 @@ every number is finite; nothing in the file is ever executed.
 
 from __future__ import annotations
 
-import platform
 import struct
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
@@ -24,17 +22,11 @@ from liquid_core.errors import SpecError, StateFormatError
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 #: More than the longest spec takes: a thousand names, every character of them written as an escape of an escape.
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "BOOL": np.bool_, "U8": np.uint8}
-
-
-def numeric_fingerprint(engine: str) -> str:
-    """What decides the last bits of a result: library, instruction set and engine. Equal fingerprints, equal bits."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    return f"{engine}; torch {torch.__version__}; numpy {np.__version__}; {platform.machine()} {capability}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +124,4 @@ def _read_array(name: str, tensor: dict[str, Any], expected: NDArray[Any]) -> ND
     return array
 
 
-__all__ = ["FORMAT_VERSION", "StreamState", "numeric_fingerprint", "read_header"]
+__all__ = ["FORMAT_VERSION", "StreamState", "read_header"]

@@ -68,6 +68,13 @@ class Cell(nn.Module, ABC):
         """For parameters that the wiring thins out: which entries it leaves, boolean, of the parameter's own shape."""
         return {}
 
+    def arrange(self, parameters: Parameters) -> Tensor:
+        """All parameters of one set in one vector, masked entries included: the order in which a stream stores them.
+
+        A cell that has kernels arranges its weights as these walk them.
+        """
+        return torch.cat([value.reshape(-1) for value in parameters.values()])
+
     def constrain(self, parameters: Parameters) -> Parameters:
         """Parameters moved back into the range in which the cell is proven stable; for most cells, as they came."""
         return parameters

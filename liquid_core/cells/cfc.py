@@ -95,8 +95,8 @@ class CfCCell(Cell):
         self.register_buffer(
             "sparsity_mask", None if sparsity_mask is None else sparsity_mask.abs().to(torch.get_default_dtype())
         )
-        self._heads = ("ff1",) if mode == "pure" else ("ff1", "ff2", "time_a", "time_b")
-        self._masked_heads = self._heads if masked_time_gates else self._heads[:2]
+        self.heads = ("ff1",) if mode == "pure" else ("ff1", "ff2", "time_a", "time_b")
+        self._masked_heads = self.heads if masked_time_gates else self.heads[:2]
         self._draw_parameters(generator, width, backbone_units)
 
     def _draw_parameters(self, generator: torch.Generator | None, width: int, backbone_units: int) -> None:
@@ -109,8 +109,8 @@ class CfCCell(Cell):
         if layers:
             # Every second place: state dicts of ncps count the activation between two layers.
             self.backbone = nn.ModuleDict({str(2 * index): layer for index, layer in enumerate(layers)})
-        heads = [linear_layer(generator, width, hidden) for _ in self._heads]
-        for name, head in zip(self._heads, heads, strict=True):
+        heads = [linear_layer(generator, width, hidden) for _ in self.heads]
+        for name, head in zip(self.heads, heads, strict=True):
             self.add_module(name, head)
         if self.mode == "pure":
             # ncps draws these two as if they were weight matrices and so loses their ones and zeros. We keep those, and
@@ -120,10 +120,10 @@ class CfCCell(Cell):
 
     def prepare(self, parameters: Parameters) -> Parameters:
         """The heads, masked, as one matrix: a single product then serves them all."""
-        weights = [self._masked(parameters, name) for name in self._heads]
+        weights = [self._masked(parameters, name) for name in self.heads]
         return dict(parameters) | {
             "heads.weight": torch.cat(weights, dim=-2),
-            "heads.bias": torch.cat([parameters[f"{name}.bias"] for name in self._heads], dim=-1),
+            "heads.bias": torch.cat([parameters[f"{name}.bias"] for name in self.heads], dim=-1),
         }
 
     def advance(self, prepared: Parameters, inputs: Tensor, hx: Tensor, elapsed_time: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,6 +165,16 @@ class CfCCell(Cell):
         if self.sparsity_mask is None:
             return {}
         return {f"{name}.weight": self.sparsity_mask.bool() for name in self._masked_heads}
+
+    def arrange(self, parameters: Parameters) -> Tensor:
+        """Layer after layer, each as ``(inputs, outputs)`` with its biases behind it; the heads side by side."""
+        layers = [f"backbone.{2 * layer}" for layer in range(self.backbone_layers)]
+        pieces = [part for name in layers for part in (parameters[f"{name}.weight"].T, parameters[f"{name}.bias"])]
+        pieces.append(torch.cat([parameters[f"{name}.weight"].T for name in self.heads], dim=1))
+        pieces += [parameters[f"{name}.bias"] for name in self.heads]
+        if self.mode == "pure":
+            pieces += [parameters["w_tau"], parameters["A"]]
+        return torch.cat([piece.reshape(-1) for piece in pieces])
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         self._check_loaded_masks(state_dict, prefix, rest[-1])

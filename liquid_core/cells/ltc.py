@@ -201,6 +201,12 @@ class LTCCell(Cell):
         recurrent, sensory = self.sparsity_mask.bool(), self.sensory_sparsity_mask.bool()
         return dict.fromkeys(_RECURRENT, recurrent) | dict.fromkeys(_SENSORY, sensory)
 
+    def arrange(self, parameters: Parameters) -> Tensor:
+        """What all synapses have of a kind lies together, synapse by synapse in the order of their destinations."""
+        synapses = [parameters[name].T for name in (*_RECURRENT, *_SENSORY)]
+        others = [value for name, value in parameters.items() if name not in (*_RECURRENT, *_SENSORY)]
+        return torch.cat([value.reshape(-1) for value in (*synapses, *others)])
+
     def constrain(self, parameters: Parameters) -> Parameters:
         """Explicit constraints: conductances and capacitances clipped at 0. Implicit ones need nothing."""
         if self.implicit_param_constraints:

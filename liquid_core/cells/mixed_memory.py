@@ -81,6 +81,11 @@ class MixedMemory(Cell):
     def parameter_masks(self) -> dict[str, Tensor]:
         return {f"cell.{name}": mask for name, mask in self.cell.parameter_masks().items()}
 
+    def arrange(self, parameters: Parameters) -> Tensor:
+        """The cell's, as it arranges them, and the memory's behind them."""
+        memory = [value.reshape(-1) for value in scoped(parameters, "lstm").values()]
+        return torch.cat([self.cell.arrange(scoped(parameters, "cell")), *memory])
+
     def constrain(self, parameters: Parameters) -> Parameters:
         inner = self.cell.constrain(scoped(parameters, "cell"))
         return dict(parameters) | {f"cell.{name}": value for name, value in inner.items()}

@@ -94,6 +94,12 @@ class WiredCfCCell(Cell):
             for name, mask in layer.parameter_masks().items()
         }
 
+    def arrange(self, parameters: Parameters) -> Tensor:
+        """One layer after the other."""
+        return torch.cat(
+            [layer.arrange(scoped(parameters, f"layer_{index}")) for index, layer in enumerate(self.layers)]
+        )
+
     @property
     def synapse_count(self) -> int:
         """Synapses between neurons."""

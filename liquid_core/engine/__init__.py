@@ -6,15 +6,21 @@ A good engine gives a stream the same bits whatever else it steps beside it.
 from __future__ import annotations
 
 from liquid_core.engine.admission import Ledger, Verdict
+from liquid_core.engine.engine import Engine, EngineKind, build_engine
 from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.native import NativeEngine, NativeStatus, native_status
 from liquid_core.engine.records import Label, Record, Sample
 from liquid_core.engine.results import StepResults, Update
 from liquid_core.engine.slab import Slab
 from liquid_core.engine.torch_engine import TorchEngine
 
 __all__ = [
+    "Engine",
+    "EngineKind",
     "Label",
     "Ledger",
+    "NativeEngine",
+    "NativeStatus",
     "Record",
     "Sample",
     "Slab",
@@ -23,4 +29,6 @@ __all__ = [
     "TorchEngine",
     "Update",
     "Verdict",
+    "build_engine",
+    "native_status",
 ]

@@ -9,6 +9,7 @@ no operation mixes streams, each having weights of its own.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,19 +19,18 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.admission import fingerprint
 from liquid_core.engine.anatomy import layout_for, num_inputs
+from liquid_core.engine.initial import fresh_row
 from liquid_core.engine.layout import StateLayout
 from liquid_core.engine.records import Record, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.slab import Slab
 from liquid_core.engine.tile import Tile, TileRecords
-from liquid_core.learner.network import Network
+from liquid_core.learner.network import Network, torch_type
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray, IntArray
 
 #: Streams side by side in one pass.
 TILE = 8
-
-_TORCH_TYPES: dict[type[np.floating[Any]], torch.dtype] = {np.float32: torch.float32, np.float64: torch.float64}
 
 
 class TorchEngine:
@@ -48,14 +48,20 @@ class TorchEngine:
 
     def __init__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32) -> None:
         self.spec = spec
-        self.network = Network(spec, num_inputs(spec), _TORCH_TYPES[real])
+        self.network = Network(spec, num_inputs(spec), torch_type(real))
         self.layout: StateLayout = layout_for(spec, self.network, real)
-        self._fresh_row = self._make_fresh_row()
+        self._fresh_row = fresh_row(self.layout, self.network)
+        self.numerics = numeric_fingerprint(self.name)
 
     @property
     def num_params(self) -> int:
         """Effective parameters of one stream."""
         return self.network.packing.size + self.spec.num_outputs * self.network.readout_features
+
+    @property
+    def bytes_per_stream(self) -> int:
+        """Memory that one stream takes."""
+        return self.layout.row_bytes
 
     def initial_row(self) -> ByteArray:
         """The row of a stream that has seen nothing, `(row_bytes,)`; the spec's seed decides its weights."""
@@ -125,10 +131,11 @@ class TorchEngine:
                 tile.fingerprint[lane] = fingerprint(record)
         return tile
 
-    def _make_fresh_row(self) -> ByteArray:
-        row = self.layout.initial_row()
-        self.layout.views(row[None])["network.weights"][0] = self.network.initial_weights.numpy()
-        return row
+
+def numeric_fingerprint(engine: str) -> str:
+    """What decides the last bits of a result: library, instruction set and engine. Equal fingerprints, equal bits."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{engine}; torch {torch.__version__}; numpy {np.__version__}; {platform.machine()} {capability}"
 
 
 def _rounds(slots: Sequence[int]) -> list[list[int]]:
@@ -149,4 +156,4 @@ def _scatter(outcome: StepResults, results: StepResults, indices: NDArray[np.int
         getattr(results, name)[indices] = getattr(outcome, name)[: len(indices)]
 
 
-__all__ = ["TILE", "TorchEngine"]
+__all__ = ["TILE", "TorchEngine", "numeric_fingerprint"]

@@ -8,6 +8,8 @@ from liquid_core.types import BoolArray, FloatArray
 
 #: A weight beyond this has left every range in which these cells mean anything.
 MAX_WEIGHT = 1e3
+#: A gradient longer than this has exploded: clipping it would keep nothing but its direction, which is noise.
+MAX_GRADIENT = 1e15
 #: A hidden state beyond this likewise; LTC and gated CfC states are bounded far below it.
 MAX_HIDDEN = 1e3
 #: A network output, in residual scales, beyond which it is cut off: no single answer may run away.
@@ -21,7 +23,7 @@ def safe_update(loss: FloatArray, gradient_norm: FloatArray, weights: FloatArray
     """
     # A comparison with NaN is false, so "all within" also says "all finite".
     within = (np.abs(weights) <= MAX_WEIGHT).all(axis=1)
-    return np.isfinite(loss) & np.isfinite(gradient_norm) & within
+    return np.isfinite(loss) & (gradient_norm <= MAX_GRADIENT) & within
 
 
 def safe_readout(weights: FloatArray) -> BoolArray:
@@ -39,4 +41,4 @@ def safe_outputs(outputs: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(outputs), outputs, 0.0), -MAX_OUTPUT, MAX_OUTPUT)
 
 
-__all__ = ["MAX_HIDDEN", "MAX_OUTPUT", "MAX_WEIGHT", "safe_hidden", "safe_outputs", "safe_readout", "safe_update"]
+__all__ = ["MAX_GRADIENT", "MAX_HIDDEN", "MAX_OUTPUT", "MAX_WEIGHT", "safe_hidden", "safe_outputs", "safe_readout", "safe_update"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +32,7 @@ class Network:
         self.cell: Cell = build_cell(spec, num_inputs).to(dtype)
         self.dtype = dtype
         initial = {name: value.detach() for name, value in self.cell.named_parameters()}
-        self.packing = Packing(initial, self.cell.parameter_masks())
+        self.packing = Packing(initial, self.cell.parameter_masks(), self.cell.arrange)
         #: Cell weights that every stream starts from, `(params,)`.
         self.initial_weights: Tensor = self.packing.pack(initial)
         self.readout_features = readout.num_features(self.cell.output_size, num_inputs)
@@ -50,4 +53,9 @@ class Network:
         return weights if constrained is named else self.packing.pack(constrained)
 
 
-__all__ = ["Network"]
+def torch_type(real: type[np.floating[Any]]) -> torch.dtype:
+    """torch's name for a floating type of numpy."""
+    return {np.float32: torch.float32, np.float64: torch.float64}[real]
+
+
+__all__ = ["Network", "torch_type"]

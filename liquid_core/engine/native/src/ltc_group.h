@@ -1,0 +1,479 @@
+// Liquid time-constant cells, a group of streams side by side: a stream a lane, as many as a vector holds.
+//
+// The kernel walks the synapses that exist; each is a handful of instructions for all streams of the group. Weights are
+// packed from the streams' rows when a group is bound and when an update has changed them, and gradients are unpacked for
+// the optimiser, which works on rows: that moves a third of the bytes that groups resident in memory would save, and a
+// stream's state stays one contiguous row whoever steps it next.
+#pragma once
+
+#include "ltc.h"
+#include "transpose.h"
+
+namespace liquid {
+namespace LIQUID_ISA {
+
+template <class Real>
+class LtcGroup {
+   public:
+    static constexpr int group_size = Simd<Real>::width;
+    static constexpr int W = Simd<Real>::width;
+
+    void lay_out(Arena& arena, const Plan& plan) {
+        plan_ = &plan;
+        const LtcPlan& ltc = plan.ltc;
+        const int64_t neurons = ltc.neurons, steps = plan.longest_stretch, solver_steps = steps * ltc.unfolds;
+        weights_ = arena.take<Real>(static_cast<int64_t>(plan.num_params) * W);
+        gradient_ = arena.take<Real>(static_cast<int64_t>(plan.num_params + W) * W);
+        for (int lane = 0; lane < W; ++lane) flat_[lane] = arena.take<Real>(plan.num_params + W);
+        for (Kind* kind : {&recurrent_, &sensory_}) {
+            const int64_t count = kind == &recurrent_ ? ltc.recurrent.count : ltc.sensory.count;
+            for (Real** part : {&kind->slope, &kind->shift, &kind->conductance, &kind->current, &kind->derivative}) {
+                *part = arena.take<Real>(count * W);
+            }
+            kind->gains = arena.take<Gains<Real>>(count);
+        }
+        for (Real** part : {&cm_, &cm_slope_, &leak_, &leak_slope_, &leak_conductance_, &leak_current_, &constant_conductance_,
+                            &constant_current_, &d_v_, &d_before_, &d_cm_, &d_leak_conductance_, &d_leak_current_,
+                            &d_constant_conductance_, &d_constant_current_}) {
+            *part = arena.take<Real>(neurons * W);
+        }
+        for (Real** part : {&d_input_, &d_input_w_, &d_input_b_}) *part = arena.take<Real>(static_cast<int64_t>(plan.inputs) * W);
+        d_output_w_ = arena.take<Real>(static_cast<int64_t>(plan.output_size) * W);
+        d_output_b_ = arena.take<Real>(static_cast<int64_t>(plan.output_size) * W);
+        raw_ = arena.take<Real>(steps * plan.inputs * W);
+        mapped_ = arena.take<Real>(steps * plan.inputs * W);
+        step_time_ = arena.take<Real>(steps * W);
+        v_ = arena.take<Real>((solver_steps + 1) * neurons * W);
+        inverse_ = arena.take<Real>(solver_steps * neurons * W);
+        d_inflow_ = arena.take<Inflow<Real>>(ltc.unfolds * neurons);
+        d_gate_ = arena.take<Real>(static_cast<int64_t>(ltc.unfolds) * ltc.recurrent.count * W);
+        const int64_t gates = ltc.unfolds * static_cast<int64_t>(ltc.recurrent.count) + ltc.sensory.count;
+        keeps_gates_ = gates * steps * W * static_cast<int64_t>(sizeof(Real)) <= kMaxGateBytes;
+        gates_ = arena.take<Real>(gates * (keeps_gates_ ? steps : 1) * W);
+    }
+
+    void bind(Seat<Real>* seats, int count) {
+        seats_ = seats;
+        count_ = count;
+        reload();
+    }
+
+    // The weights in the rows were changed.
+    void reload() {
+        const Real* rows[W] = {};
+        for (int lane = 0; lane < count_; ++lane) {
+            if (seats_[lane].bytes != nullptr) rows[lane] = seats_[lane].row(*plan_).template array<Real>(plan_->at.network_weights);
+        }
+        pack_rows(rows, plan_->num_params, weights_);
+        const LtcPlan& ltc = plan_->ltc;
+        make_ready(ltc.recurrent, recurrent_);
+        make_ready(ltc.sensory, sensory_);
+        for (int j = 0; j < ltc.neurons; ++j) {
+            const Softplus<Real> leak = positive<Real>(weight(ltc.gleak + j), ltc.implicit);
+            const Softplus<Real> cm = positive<Real>(weight(ltc.cm + j), ltc.implicit);
+            set(cm_, j, cm.value);
+            set(cm_slope_, j, cm.slope);
+            set(leak_, j, leak.value);
+            set(leak_slope_, j, leak.slope);
+            set(leak_conductance_, j, leak.value + splat(static_cast<Real>(ltc.epsilon)));
+            set(leak_current_, j, leak.value * weight(ltc.vleak + j));
+        }
+    }
+
+    void unroll(const Stretch& stretch) {
+        const LtcPlan& ltc = plan_->ltc;
+        int skipped = stretch.length;
+        for (int lane = 0; lane < W; ++lane) {
+            missing_[lane] = 0;
+            if (lane >= count_ || !seats_[lane].learns) continue;
+            const Row row = seats_[lane].row(*plan_);
+            const int64_t first = seats_[lane].anchor + stretch.first;
+            missing_[lane] = steps_before_the_first(first, stretch.length);
+            skipped = missing_[lane] < skipped ? missing_[lane] : skipped;
+            seat_state(lane, first - 1);
+            for (int step = 0; step < stretch.length; ++step) {
+                const WindowStep<Real> sample = window_step<Real>(row, first + step);
+                seat_sample(lane, step, sample.inputs, sample.elapsed);
+            }
+        }
+        skipped_ = skipped;
+        int anchor = 0;
+        for (int step = skipped_; step < stretch.length; ++step) {
+            const int t = step - skipped_;
+            const Real* const before = v(t, 0);
+            map_inputs(step);
+            open_sensory(step, sensory_gates(t));
+            solve(step, v(t, 0), inverse(t), recurrent_gates(t));
+            hold(step, before, v(t, ltc.unfolds));
+            while (anchor < stretch.num_anchors && stretch.anchors[anchor] < step) ++anchor;
+            if (anchor < stretch.num_anchors && stretch.anchors[anchor] == step) {
+                for (int lane = 0; lane < count_; ++lane) {
+                    if (seats_[lane].learns) say(lane, v(t, ltc.unfolds), seats_[lane].read + anchor * plan_->output_size);
+                }
+            }
+        }
+    }
+
+    void back_through(const Stretch& stretch, bool first) {
+        const LtcPlan& ltc = plan_->ltc;
+        if (first) forget_gains();
+        clear(d_v_, ltc.neurons);
+        int anchor = stretch.num_anchors - 1;
+        for (int step = stretch.length - 1; step >= skipped_; --step) {
+            const int t = step - skipped_;
+            if (anchor >= 0 && stretch.anchors[anchor] == step) hear(anchor--, v(t, ltc.unfolds));
+            // Before its first sample a stream has nothing to learn from.
+            const typename Simd<Real>::Mask exists = mask([&](int lane) { return missing_[lane] <= step; });
+            for (int j = 0; j < ltc.neurons; ++j) set(d_v_, j, select(exists, at(d_v_, j), Vec<Real>{}));
+            if (!keeps_gates_) {
+                open_sensory(step, sensory_gates(t));
+                reopen(t);
+            }
+            strain_back(step, t);
+            gain_recurrent(t);
+            back_to_inputs(step, t);
+        }
+    }
+
+    // The gradient of one stream as it stores its weights, (params,); for lane 0 all are made.
+    Real* gradient(int lane) {
+        if (lane == 0) {
+            finish();
+            unpack_rows(gradient_, plan_->num_params, flat_);
+        }
+        return flat_[lane];
+    }
+
+    void advance() {
+        const LtcPlan& ltc = plan_->ltc;
+        for (int lane = 0; lane < count_; ++lane) {
+            if (!seats_[lane].advances) continue;
+            seat_state(lane, *seats_[lane].row(*plan_).integer(plan_->at.stream_samples));
+            seat_sample(lane, 0, seats_[lane].inputs, seats_[lane].elapsed);
+        }
+        skipped_ = 0;
+        map_inputs(0);
+        open_sensory(0, sensory_gates(0));
+        solve(0, v(0, 0), inverse(0), recurrent_gates(0));
+        const Real* after = v(0, ltc.unfolds);
+        for (int lane = 0; lane < count_; ++lane) {
+            if (!seats_[lane].advances) continue;
+            for (int j = 0; j < ltc.neurons; ++j) seats_[lane].hidden[j] = after[j * W + lane];
+            say(lane, after, seats_[lane].said);
+        }
+    }
+
+   private:
+    // Synapses of one kind, ready to use, and what they gained; all (synapses, W).
+    struct Kind {
+        Real *slope, *shift, *conductance, *current, *derivative;
+        Gains<Real>* gains;
+    };
+
+    static LIQUID_INLINE Vec<Real> at(const Real* array, int64_t i) { return load(array + i * W); }
+    static LIQUID_INLINE void set(Real* array, int64_t i, Vec<Real> value) { store(array + i * W, value); }
+    static LIQUID_INLINE void add(Real* array, int64_t i, Vec<Real> value) { set(array, i, at(array, i) + value); }
+    static void clear(Real* array, int count) { std::memset(array, 0, sizeof(Real) * static_cast<size_t>(count) * W); }
+    LIQUID_INLINE Vec<Real> weight(int64_t i) const { return at(weights_, i); }
+
+    template <class Holds>
+    static typename Simd<Real>::Mask mask(Holds holds) {
+        typename Simd<Real>::Mask lanes{};
+        for (int lane = 0; lane < W; ++lane) lanes[lane] = holds(lane) ? -1 : 0;
+        return lanes;
+    }
+
+    // Potentials (neurons, W) after `unfold` solver steps of step t; the last of one step are the first of the next.
+    Real* v(int t, int unfold) { return v_ + (static_cast<int64_t>(t) * plan_->ltc.unfolds + unfold) * plan_->ltc.neurons * W; }
+    Real* inverse(int t) { return inverse_ + static_cast<int64_t>(t) * plan_->ltc.unfolds * plan_->ltc.neurons * W; }
+    Real* recurrent_gates(int t) {
+        const LtcPlan& ltc = plan_->ltc;
+        return gates_ + (keeps_gates_ ? t : 0) * (static_cast<int64_t>(ltc.unfolds) * ltc.recurrent.count + ltc.sensory.count) * W;
+    }
+    Real* sensory_gates(int t) { return recurrent_gates(t) + static_cast<int64_t>(plan_->ltc.unfolds) * plan_->ltc.recurrent.count * W; }
+
+    // --- in and out of lanes -------------------------------------------------------------------------------------------
+
+    void seat_state(int lane, int64_t number) {
+        Real hidden[kMaxNeurons];
+        read_hidden(seats_[lane].row(*plan_), number, hidden);
+        for (int j = 0; j < plan_->ltc.neurons; ++j) v_[j * W + lane] = hidden[j];
+    }
+
+    void seat_sample(int lane, int step, const Real* inputs, Real elapsed) {
+        Real* to = raw_ + static_cast<int64_t>(step) * plan_->inputs * W + lane;
+        for (int k = 0; k < plan_->inputs; ++k) to[k * W] = inputs[k];
+        step_time_[step * W + lane] = elapsed / static_cast<Real>(plan_->ltc.unfolds);
+    }
+
+    // The cell's output: motor neurons, scaled and shifted.
+    void say(int lane, const Real* potentials, Real* said) {
+        const LtcPlan& ltc = plan_->ltc;
+        for (int m = 0; m < plan_->output_size; ++m) {
+            Vec<Real> value = at(potentials, m);
+            if (ltc.output_mapping != Mapping::none) value = value * weight(ltc.output_w + m);
+            if (ltc.output_mapping == Mapping::affine) value = value + weight(ltc.output_b + m);
+            said[m] = value[lane];
+        }
+    }
+
+    // The loss's gradient by the output, at an anchor.
+    void hear(int anchor, const Real* potentials) {
+        const LtcPlan& ltc = plan_->ltc;
+        for (int m = 0; m < plan_->output_size; ++m) {
+            Vec<Real> d{};
+            for (int lane = 0; lane < count_; ++lane) {
+                if (seats_[lane].learns) d[lane] = seats_[lane].d_read[anchor * plan_->output_size + m];
+            }
+            if (ltc.output_mapping == Mapping::affine) add(d_output_b_, m, d);
+            if (ltc.output_mapping != Mapping::none) {
+                set(d_output_w_, m, fma(d, at(potentials, m), at(d_output_w_, m)));
+                d = d * weight(ltc.output_w + m);
+            }
+            add(d_v_, m, d);
+        }
+    }
+
+    // --- forward -------------------------------------------------------------------------------------------------------
+
+    void make_ready(const SynapseList& list, Kind& kind) {
+        for (int e = 0; e < list.count; ++e) {
+            const ReadySynapse<Real> synapse = ready<Real>(weight(list.sigma + e), weight(list.mu + e), weight(list.w + e),
+                                                           weight(list.erev + e), plan_->ltc.implicit);
+            set(kind.slope, e, synapse.slope);
+            set(kind.shift, e, synapse.shift);
+            set(kind.conductance, e, synapse.conductance);
+            set(kind.current, e, synapse.current);
+            set(kind.derivative, e, synapse.derivative);
+        }
+    }
+
+    void map_inputs(int step) {
+        const LtcPlan& ltc = plan_->ltc;
+        const int64_t from = static_cast<int64_t>(step) * plan_->inputs;
+        for (int k = 0; k < plan_->inputs; ++k) {
+            Vec<Real> value = at(raw_, from + k);
+            if (ltc.input_mapping != Mapping::none) value = value * weight(ltc.input_w + k);
+            if (ltc.input_mapping == Mapping::affine) value = value + weight(ltc.input_b + k);
+            set(mapped_, from + k, value);
+        }
+    }
+
+    // What flows into each neuron all the step long: its leak, and the sensory synapses.
+    void open_sensory(int step, Real* gates) {
+        const SynapseList& list = plan_->ltc.sensory;
+        const Real* mapped = mapped_ + static_cast<int64_t>(step) * plan_->inputs * W;
+        for (int j = 0; j < plan_->ltc.neurons; ++j) {
+            Inflow<Real> inflow{at(leak_conductance_, j), at(leak_current_, j)};
+            for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
+                const Vec<Real> gate = open_gate<Real>(at(sensory_.slope, e), at(sensory_.shift, e), at(mapped, list.source[e]));
+                set(gates, e, gate);
+                flow(inflow, gate, at(sensory_.conductance, e), at(sensory_.current, e));
+            }
+            set(constant_conductance_, j, inflow.conductance);
+            set(constant_current_, j, inflow.current);
+        }
+    }
+
+    // One step of the cell: `unfolds` steps of the solver, each from the potentials that the last one left.
+    void solve(int step, Real* potentials, Real* inverses, Real* gates) {
+        const LtcPlan& ltc = plan_->ltc;
+        const SynapseList& list = ltc.recurrent;
+        const Vec<Real> step_time = at(step_time_, step);
+        for (int u = 0; u < ltc.unfolds; ++u) {
+            Real* next = potentials + static_cast<int64_t>(ltc.neurons) * W;
+            for (int j = 0; j < ltc.neurons; ++j) {
+                Inflow<Real> inflow{at(constant_conductance_, j), at(constant_current_, j)};
+                for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
+                    const Vec<Real> gate =
+                        open_gate<Real>(at(recurrent_.slope, e), at(recurrent_.shift, e), at(potentials, list.source[e]));
+                    set(gates, e, gate);
+                    flow(inflow, gate, at(recurrent_.conductance, e), at(recurrent_.current, e));
+                }
+                const Relaxed<Real> relaxed = relax<Real>(at(potentials, j), inflow, at(cm_, j), step_time, ltc.implicit);
+                set(next, j, relaxed.v);
+                set(inverses, j, relaxed.inverse);
+            }
+            potentials = next;
+            inverses += static_cast<int64_t>(ltc.neurons) * W;
+            gates += static_cast<int64_t>(list.count) * W;
+        }
+    }
+
+    // Streams that had not begun at this step keep the state from before it.
+    void hold(int step, const Real* before, Real* after) {
+        bool all = true;
+        for (int lane = 0; lane < count_; ++lane) all &= missing_[lane] <= step;
+        if (all) return;
+        const typename Simd<Real>::Mask exists = mask([&](int lane) { return missing_[lane] <= step; });
+        for (int j = 0; j < plan_->ltc.neurons; ++j) set(after, j, select(exists, at(after, j), at(before, j)));
+    }
+
+    // --- back ----------------------------------------------------------------------------------------------------------
+
+    void forget_gains() {
+        const LtcPlan& ltc = plan_->ltc;
+        std::memset(recurrent_.gains, 0, sizeof(Gains<Real>) * static_cast<size_t>(ltc.recurrent.count));
+        std::memset(sensory_.gains, 0, sizeof(Gains<Real>) * static_cast<size_t>(ltc.sensory.count));
+        for (Real* sums : {d_cm_, d_leak_conductance_, d_leak_current_}) clear(sums, ltc.neurons);
+        for (Real* sums : {d_input_w_, d_input_b_}) clear(sums, plan_->inputs);
+        for (Real* sums : {d_output_w_, d_output_b_}) clear(sums, plan_->output_size);
+    }
+
+    // The recurrent gates of step t, opened anew where they were not kept.
+    void reopen(int t) {
+        const LtcPlan& ltc = plan_->ltc;
+        const SynapseList& list = ltc.recurrent;
+        Real* gates = recurrent_gates(t);
+        for (int u = 0; u < ltc.unfolds; ++u) {
+            const Real* potentials = v(t, u);
+            for (int e = 0; e < list.count; ++e) {
+                set(gates, e, open_gate<Real>(at(recurrent_.slope, e), at(recurrent_.shift, e), at(potentials, list.source[e])));
+            }
+            gates += static_cast<int64_t>(list.count) * W;
+        }
+    }
+
+    // Back through the solver's steps: d_v_ becomes the gradient by the potentials before the step.
+    void strain_back(int step, int t) {
+        const LtcPlan& ltc = plan_->ltc;
+        const SynapseList& list = ltc.recurrent;
+        const Vec<Real> step_time = at(step_time_, step);
+        clear(d_constant_conductance_, ltc.neurons);
+        clear(d_constant_current_, ltc.neurons);
+        for (int u = ltc.unfolds - 1; u >= 0; --u) {
+            const Real *before = v(t, u), *after = v(t, u + 1);
+            const Real* inverses = inverse(t) + static_cast<int64_t>(u) * ltc.neurons * W;
+            const Real* gates = recurrent_gates(t) + static_cast<int64_t>(u) * list.count * W;
+            Real* d_gates = d_gate_ + static_cast<int64_t>(u) * list.count * W;
+            Inflow<Real>* d_inflows = d_inflow_ + static_cast<int64_t>(u) * ltc.neurons;
+            for (int j = 0; j < ltc.neurons; ++j) {
+                const Strained<Real> strained =
+                    strain<Real>(at(d_v_, j), at(before, j), at(after, j), at(inverses, j), at(cm_, j), step_time, ltc.implicit);
+                set(d_before_, j, strained.d_v);
+                add(d_cm_, j, strained.d_cm);
+                add(d_constant_conductance_, j, strained.d_inflow.conductance);
+                add(d_constant_current_, j, strained.d_inflow.current);
+                std::memcpy(d_inflows + j, &strained.d_inflow, sizeof strained.d_inflow);
+            }
+            for (int j = 0; j < ltc.neurons; ++j) {
+                Inflow<Real> d_inflow;
+                std::memcpy(&d_inflow, d_inflows + j, sizeof d_inflow);
+                for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
+                    const Vec<Real> d_gate =
+                        close_gate<Real>(at(gates, e), at(recurrent_.conductance, e), at(recurrent_.current, e), d_inflow);
+                    set(d_gates, e, d_gate);
+                    const int source = list.source[e];
+                    set(d_before_, source, fma(d_gate, weight(list.sigma + e), at(d_before_, source)));
+                }
+            }
+            Real* swap = d_v_;
+            d_v_ = d_before_;
+            d_before_ = swap;
+        }
+    }
+
+    // What the recurrent synapses gain in step t: over all its solver steps at once, so that sums stay in registers.
+    void gain_recurrent(int t) {
+        const LtcPlan& ltc = plan_->ltc;
+        const SynapseList& list = ltc.recurrent;
+        const Real *gates = recurrent_gates(t), *potentials = v(t, 0);
+        const int64_t synapses = list.count, neurons = ltc.neurons;
+        for (int j = 0; j < ltc.neurons; ++j) {
+            for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
+                Gains<Real> gains;
+                std::memcpy(&gains, recurrent_.gains + e, sizeof gains);
+                const Vec<Real> mu = weight(list.mu + e);
+                const int source = list.source[e];
+                for (int u = ltc.unfolds - 1; u >= 0; --u) {
+                    Inflow<Real> d_inflow;
+                    std::memcpy(&d_inflow, d_inflow_ + u * neurons + j, sizeof d_inflow);
+                    gain(gains, at(gates, u * synapses + e), at(d_gate_, u * synapses + e),
+                         at(potentials, u * neurons + source) - mu, d_inflow);
+                }
+                std::memcpy(recurrent_.gains + e, &gains, sizeof gains);
+            }
+        }
+    }
+
+    // The way on from what flowed in all the step long: leak, sensory synapses, inputs.
+    void back_to_inputs(int step, int t) {
+        const LtcPlan& ltc = plan_->ltc;
+        const SynapseList& list = ltc.sensory;
+        const Real *gates = sensory_gates(t), *mapped = mapped_ + static_cast<int64_t>(step) * plan_->inputs * W;
+        clear(d_input_, plan_->inputs);
+        for (int j = 0; j < ltc.neurons; ++j) {
+            const Inflow<Real> d_inflow{at(d_constant_conductance_, j), at(d_constant_current_, j)};
+            add(d_leak_conductance_, j, d_inflow.conductance);
+            add(d_leak_current_, j, d_inflow.current);
+            for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
+                const Vec<Real> gate = at(gates, e);
+                const Vec<Real> d_gate = close_gate<Real>(gate, at(sensory_.conductance, e), at(sensory_.current, e), d_inflow);
+                const int source = list.source[e];
+                Gains<Real> gains;
+                std::memcpy(&gains, sensory_.gains + e, sizeof gains);
+                gain(gains, gate, d_gate, at(mapped, source) - weight(list.mu + e), d_inflow);
+                std::memcpy(sensory_.gains + e, &gains, sizeof gains);
+                set(d_input_, source, fma(d_gate, weight(list.sigma + e), at(d_input_, source)));
+            }
+        }
+        const Real* raw = raw_ + static_cast<int64_t>(step) * plan_->inputs * W;
+        for (int k = 0; k < plan_->inputs; ++k) {
+            if (ltc.input_mapping != Mapping::none) set(d_input_w_, k, fma(at(d_input_, k), at(raw, k), at(d_input_w_, k)));
+            if (ltc.input_mapping == Mapping::affine) add(d_input_b_, k, at(d_input_, k));
+        }
+    }
+
+    // From gains to gradients by the stored weights.
+    void finish() {
+        const LtcPlan& ltc = plan_->ltc;
+        for (int kind = 0; kind < 2; ++kind) {
+            const SynapseList& list = kind == 0 ? ltc.recurrent : ltc.sensory;
+            const Kind& synapses = kind == 0 ? recurrent_ : sensory_;
+            for (int e = 0; e < list.count; ++e) {
+                Gains<Real> gains;
+                std::memcpy(&gains, synapses.gains + e, sizeof gains);
+                const SynapseGradient<Real> gradient = divide(gains, weight(list.sigma + e), weight(list.erev + e),
+                                                              at(synapses.conductance, e), at(synapses.derivative, e));
+                set(gradient_, list.sigma + e, gradient.sigma);
+                set(gradient_, list.mu + e, gradient.mu);
+                set(gradient_, list.w + e, gradient.w);
+                set(gradient_, list.erev + e, gradient.erev);
+            }
+        }
+        for (int j = 0; j < ltc.neurons; ++j) {
+            const Vec<Real> d_current = at(d_leak_current_, j);
+            set(gradient_, ltc.gleak + j,
+                fma(weight(ltc.vleak + j), d_current, at(d_leak_conductance_, j)) * at(leak_slope_, j));
+            set(gradient_, ltc.vleak + j, at(leak_, j) * d_current);
+            set(gradient_, ltc.cm + j, at(d_cm_, j) * at(cm_slope_, j));
+        }
+        for (int k = 0; k < plan_->inputs; ++k) {
+            if (ltc.input_mapping != Mapping::none) set(gradient_, ltc.input_w + k, at(d_input_w_, k));
+            if (ltc.input_mapping == Mapping::affine) set(gradient_, ltc.input_b + k, at(d_input_b_, k));
+        }
+        for (int m = 0; m < plan_->output_size; ++m) {
+            if (ltc.output_mapping != Mapping::none) set(gradient_, ltc.output_w + m, at(d_output_w_, m));
+            if (ltc.output_mapping == Mapping::affine) set(gradient_, ltc.output_b + m, at(d_output_b_, m));
+        }
+    }
+
+    static constexpr int kMaxNeurons = 1024;
+
+    const Plan* plan_ = nullptr;
+    Seat<Real>* seats_ = nullptr;
+    int count_ = 0, skipped_ = 0;
+    int missing_[W] = {};
+    bool keeps_gates_ = true;
+    Kind recurrent_, sensory_;
+    Real *weights_, *gradient_, *flat_[W];
+    Real *cm_, *cm_slope_, *leak_, *leak_slope_, *leak_conductance_, *leak_current_;
+    Real *constant_conductance_, *constant_current_;
+    Real *d_v_, *d_before_, *d_cm_, *d_leak_conductance_, *d_leak_current_, *d_constant_conductance_, *d_constant_current_;
+    Real *d_input_, *d_input_w_, *d_input_b_, *d_output_w_, *d_output_b_;
+    Real *raw_, *mapped_, *step_time_, *v_, *inverse_, *d_gate_, *gates_;
+    Inflow<Real>* d_inflow_;
+};
+
+}  // namespace LIQUID_ISA
+}  // namespace liquid

@@ -1,0 +1,218 @@
+// The parts of a learner that measure: clock, scaler, residual scale, guess, trust, intervals, errors, drift.
+//
+// Each function is the update of the part of the same name in liquid_core/learner, for one stream, in float64 and with
+// the operations in the same order: the reference's bits, not only its numbers. Why they are what they are is said there.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "plan.h"
+#include "simd.h"
+
+namespace liquid {
+namespace LIQUID_ISA {
+
+constexpr double kMaxElapsed = 10.0, kMinClockRate = 0.01;                   // clock.py
+constexpr double kMaxScaled = 5.0, kMaxDistance = 10.0;                       // scaler.py
+constexpr int64_t kSettled = 10;
+constexpr double kRelativeFloor = 1e-9;
+constexpr double kMaxResidual = 10.0;                                         // residual.py
+constexpr double kGuessErrorRate = 0.01;                                      // guess.py
+constexpr double kTrustRate = 0.005, kDoubt = 8.0, kTrustLimit = 1.5;         // trust.py
+constexpr double kConformalStep = 0.05, kMinRadius = 1e-3, kMaxRadius = 1e3;  // conformal.py
+constexpr double kHalfAnomaly = 3.0;
+constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py
+
+// The arrays of one row.
+struct Row {
+    const Plan& plan;
+    uint8_t* bytes;
+
+    template <class T>
+    T* array(int64_t offset) const {
+        return reinterpret_cast<T*>(bytes + offset);
+    }
+    double* real(int64_t offset) const { return array<double>(offset); }
+    int64_t* integer(int64_t offset) const { return array<int64_t>(offset); }
+};
+
+static inline double larger(double a, double b) { return a > b ? a : b; }
+static inline double smaller(double a, double b) { return a < b ? a : b; }
+static inline double within(double value, double low, double high) { return smaller(larger(value, low), high); }
+static inline double safe_divide(double a, double b) { return b > 0 ? a / b : 0.0; }
+static inline double inverse_of(int64_t count) { return 1.0 / static_cast<double>(count > 1 ? count : 1); }
+static inline int64_t modulo(int64_t a, int64_t b) {
+    const int64_t rest = a % b;
+    return rest < 0 ? rest + b : rest;
+}
+
+// Clock.tick: elapsed time in typical gaps.
+static inline double tick(const Row& row, double t) {
+    double &last_t = *row.real(row.plan.at.clock_last_t), &gap = *row.real(row.plan.at.clock_gap);
+    int64_t& count = *row.integer(row.plan.at.clock_count);
+    const double dt = larger(t - last_t, 0.0);
+    double new_gap = gap;
+    if (count > 0 && dt > 0) {
+        if (gap > 0) {
+            const double rate = larger(inverse_of(count), kMinClockRate);
+            const bool near = std::fabs(dt - gap) <= rate * gap;
+            new_gap = near ? dt : dt > gap ? gap * (1.0 + rate) : gap * (1.0 - rate);
+        } else {
+            new_gap = dt;
+        }
+    }
+    const double unit = gap > 0 ? gap : new_gap;
+    double elapsed = unit > 0 ? dt / unit : 0.0;
+    elapsed = count == 0 ? 1.0 : smaller(elapsed, kMaxElapsed);
+    last_t = count == 0 ? t : larger(t, last_t);
+    gap = new_gap;
+    ++count;
+    return elapsed;
+}
+
+// Residual.update for one value.
+static inline void update_square(int64_t& count, double& square, double residual, double forgetting) {
+    ++count;
+    const double weight = larger(inverse_of(count), forgetting);
+    double size = std::fabs(residual);
+    if (square > 0) size = smaller(size, kMaxResidual * std::sqrt(square));
+    square = square + weight * (size * size - square);
+}
+
+// Scaler.take: `inputs` (levels, changes, missing flags) of a sample, and its `values` with the missing ones filled in.
+template <class Real>
+static inline void take_sample(const Row& row, const double* x, Real* inputs, double* values) {
+    const Plan& plan = row.plan;
+    const int features = plan.features;
+    int64_t *counts = row.integer(plan.at.scaler_count), *change_counts = row.integer(plan.at.scaler_change_count);
+    double *means = row.real(plan.at.scaler_mean), *variances = row.real(plan.at.scaler_variance);
+    double *change_squares = row.real(plan.at.scaler_change_square), *lasts = row.real(plan.at.scaler_last);
+    for (int f = 0; f < features; ++f) {
+        const bool observed = x[f] == x[f];
+        const double value = observed ? x[f] : lasts[f];
+        const int64_t seen = counts[f];
+        double level = 0.0, movement = 0.0;
+        if (observed) {
+            double counted = value;
+            if (seen >= kSettled) {
+                const double reach = kMaxDistance * std::sqrt(variances[f]);
+                if (reach > 0) counted = within(value, means[f] - reach, means[f] + reach);
+            }
+            const double weight = larger(inverse_of(seen + 1), plan.scaler_rate);
+            const double delta = counted - means[f];
+            means[f] = means[f] + weight * delta;
+            variances[f] = (1.0 - weight) * (variances[f] + weight * delta * delta);
+            counts[f] = seen + 1;
+            if (seen > 0) {
+                const double change = value - lasts[f];
+                update_square(change_counts[f], change_squares[f], change, plan.scaler_rate);
+                movement = safe_divide(change, std::sqrt(change_squares[f]));
+            }
+        }
+        if (counts[f] > 0) {
+            double deviation = std::sqrt(variances[f]);
+            if (!(deviation > kRelativeFloor * std::fabs(means[f]))) deviation = 0.0;
+            level = safe_divide(value - means[f], deviation);
+        }
+        lasts[f] = values[f] = value;
+        inputs[f] = static_cast<Real>(within(level, -kMaxScaled, kMaxScaled));
+        inputs[features + f] = static_cast<Real>(within(movement, -kMaxScaled, kMaxScaled));
+        inputs[2 * features + f] = observed ? Real(0) : Real(1);
+    }
+}
+
+// Trust.update and Trust.share for one output.
+static inline void update_trust(const Row& row, int output, double target, double said) {
+    int64_t& count = row.integer(row.plan.at.trust_count)[output];
+    double &cross = row.real(row.plan.at.trust_cross)[output], &power = row.real(row.plan.at.trust_power)[output];
+    ++count;
+    const double weight = larger(inverse_of(count), kTrustRate);
+    target = within(target, -kTrustLimit, kTrustLimit);
+    said = within(said, -kTrustLimit, kTrustLimit);
+    cross = cross + weight * (target * said - cross);
+    power = power + weight * (said * said - power);
+}
+
+static inline double trust_share(const Row& row, int output, int lead) {
+    const double count = static_cast<double>(row.integer(row.plan.at.trust_count)[output]);
+    const double seen = count / (count + kDoubt * lead);
+    return within(
+        seen * safe_divide(row.real(row.plan.at.trust_cross)[output], row.real(row.plan.at.trust_power)[output]), 0.0, 1.0);
+}
+
+// conformal.update for one output.
+static inline void update_radius(const Row& row, int output, bool missed) {
+    double& radius = row.real(row.plan.at.conformal_radius)[output];
+    const double step = 1.0 + kConformalStep * ((missed ? 1.0 : 0.0) - (1.0 - row.plan.coverage));
+    radius = within(radius * step, kMinRadius, kMaxRadius);
+}
+
+// conformal.anomaly, from the largest distance in half-widths.
+static inline double anomaly_score(double distance) {
+    const double worst = smaller(distance, 1e6) / kHalfAnomaly;
+    return worst * worst / (1.0 + worst * worst);
+}
+
+// Prequential.update for one horizon.
+static inline void update_errors(const Row& row, int horizon, double error, double naive) {
+    const Offsets& at = row.plan.at;
+    int64_t& count = row.integer(at.metrics_count)[horizon];
+    double &recent = row.real(at.metrics_recent)[horizon], &recent_naive = row.real(at.metrics_recent_naive)[horizon];
+    ++count;
+    const double weight = larger(inverse_of(count), kRecentRate);
+    row.real(at.metrics_total)[horizon] += error;
+    row.real(at.metrics_total_naive)[horizon] += naive;
+    recent = recent + weight * (error - recent);
+    recent_naive = recent_naive + weight * (naive - recent_naive);
+}
+
+// PageHinkley.update: whether the value raises an alarm.
+static inline bool update_drift(const Row& row, double value) {
+    const Plan& plan = row.plan;
+    int64_t& count = *row.integer(plan.at.drift_count);
+    double &mean = *row.real(plan.at.drift_mean), &rise = *row.real(plan.at.drift_rise);
+    double &fall = *row.real(plan.at.drift_fall), &lowest = *row.real(plan.at.drift_lowest_rise);
+    double& highest = *row.real(plan.at.drift_highest_fall);
+    const bool first = count == 0;
+    ++count;
+    mean = mean + (value - mean) / static_cast<double>(count);
+    const double deviation = value - mean;
+    rise = plan.drift_alpha * rise + deviation - plan.drift_delta;
+    fall = plan.drift_alpha * fall + deviation + plan.drift_delta;
+    lowest = first ? rise : smaller(rise, lowest);
+    highest = larger(fall, first ? -1.0 : highest);
+    const bool up = plan.drift_up && rise - lowest > plan.drift_threshold;
+    const bool down = plan.drift_down && highest - fall > plan.drift_threshold;
+    const bool alarm = count >= plan.drift_min_samples && (up || down);
+    if (alarm) {
+        count = 0;
+        mean = rise = fall = lowest = highest = 0.0;
+    }
+    return alarm;
+}
+
+// Guess.update for one target; `mean_then` and `last_then` are the guesses of when the sample came.
+static inline void update_guess(const Row& row, int target, double label, double mean_then, double last_then, bool guessed) {
+    const Offsets& at = row.plan.at;
+    int64_t& count = row.integer(at.guess_count)[target];
+    double &mean = row.real(at.guess_mean)[target], &last = row.real(at.guess_last)[target];
+    double &mean_error = row.real(at.guess_mean_error)[target], &last_error = row.real(at.guess_last_error)[target];
+    const double weight = larger(inverse_of(count), kGuessErrorRate);
+    ++count;
+    if (guessed) {
+        mean_error = mean_error + weight * (std::fabs(label - mean_then) - mean_error);
+        last_error = last_error + weight * (std::fabs(label - last_then) - last_error);
+    }
+    mean = mean + larger(inverse_of(count), row.plan.scaler_rate) * (label - mean);
+    last = label;
+}
+
+static inline double best_guess(const Row& row, int target) {
+    const Offsets& at = row.plan.at;
+    const bool last_is_closer = row.real(at.guess_last_error)[target] < row.real(at.guess_mean_error)[target];
+    return row.real(last_is_closer ? at.guess_last : at.guess_mean)[target];
+}
+
+}  // namespace LIQUID_ISA
+}  // namespace liquid
