@@ -16,6 +16,10 @@ from liquid_core.spec import LearnerSpec
 from liquid_core.types import FloatArray
 
 
+#: No update moves a weight further than this: in these cells, weights are of the order of one.
+MAX_STEP = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Adam:
     """Moments of the gradient `(batch, params)`, and the products of beta so far `(batch,)`."""
@@ -43,7 +47,7 @@ class Adam:
         rate = (spec.learning_rate / (1.0 - decay1)).astype(real)[:, None]
         correction = (1.0 / np.sqrt(1.0 - decay2)).astype(real)[:, None]
         step = -rate * first / (np.sqrt(second) * correction + real(spec.epsilon))
-        return step, Adam(first=first, second=second, decay1=decay1, decay2=decay2)
+        return np.clip(step, -MAX_STEP, MAX_STEP), Adam(first=first, second=second, decay1=decay1, decay2=decay2)
 
 
 def clip_by_norm(gradient: FloatArray, limit: float) -> tuple[FloatArray, FloatArray]:

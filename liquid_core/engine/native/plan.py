@@ -169,6 +169,7 @@ def _cfc(
             }
         )
     stored = working.stored()
+    runs, singles = _runs(stored, width)
     activation = spec.cell_spec.activation if isinstance(spec.cell_spec, CfCSpec) else "lecun_tanh"
     cfc = {
         "mode": _MODES.index(next(iter(layers.values())).mode),
@@ -176,19 +177,26 @@ def _cfc(
         "blocks": blocks,
         "working_size": working.size,
         "in_place": bool(np.array_equal(stored, np.arange(num_params))),
-        "runs": _runs(stored),
+        "runs": runs,
+        "single_stored": stored[singles],
+        "single_working": singles,
     }
     return {"cfc": cfc, "positive": []}
 
 
-def _runs(stored: Indices) -> list[tuple[int, int, int]]:
-    """Stretches of working entries that are stored side by side: first place stored, first place here, how many."""
+def _runs(stored: Indices, width: int) -> tuple[list[tuple[int, int, int]], Indices]:
+    """How working entries come from stored ones: runs of a vector's length or more, and single entries.
+
+    A run is its first place stored, its first place here, and its length; single entries are places here.
+    """
     kept = np.flatnonzero(stored >= 0)
     places = stored[kept]
     breaks = np.flatnonzero((np.diff(kept) != 1) | (np.diff(places) != 1)) + 1
-    starts = np.concatenate([[0], breaks])
-    ends = np.concatenate([breaks, [len(kept)]])
-    return [(int(places[a]), int(kept[a]), int(b - a)) for a, b in zip(starts, ends, strict=True)]
+    starts, ends = np.concatenate([[0], breaks]), np.concatenate([breaks, [len(kept)]])
+    long = ends - starts >= width
+    runs = [(int(places[a]), int(kept[a]), int(b - a)) for a, b in zip(starts[long], ends[long], strict=True)]
+    short = [kept[a:b] for a, b in zip(starts[~long], ends[~long], strict=True)]
+    return runs, np.concatenate([np.empty(0, dtype=np.int64), *short]).astype(np.int32)
 
 
 # --- liquid time-constant cells --------------------------------------------------------------------------------------

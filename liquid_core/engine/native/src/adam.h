@@ -1,7 +1,8 @@
 // The optimiser on a flat vector of parameters: Adam with a guard on the weights (learner/adam.py, learner/guard.py).
 //
-// Weights and moments are updated where they lie. What was there is kept aside until every weight is known to be within
-// its bounds, and put back if one is not: an unsafe update leaves no trace.
+// Weights and moments are updated where they lie. No step is longer than kMaxStep, so that an update is safe where every
+// weight keeps that distance from its bound. Where one does not, which is rare, what was there is kept aside and put back if
+// a weight leaves its bounds: an unsafe update leaves no trace.
 #pragma once
 
 #include "seat.h"
@@ -11,6 +12,7 @@ namespace LIQUID_ISA {
 
 constexpr double kMaxWeight = 1e3;     // guard.py
 constexpr double kMaxGradient = 1e15;  // guard.py
+constexpr double kMaxStep = 1.0;       // adam.py
 
 // Factor that brings a gradient of this norm down to the limit.
 template <class Real>
@@ -22,17 +24,33 @@ static inline Real clip_factor(Real norm, double limit) {
 template <class Real>
 static inline Real gradient_norm(const Real* gradient, int count) {
     constexpr int width = Simd<Real>::width;
-    Vec<Real> total{};
+    Vec<Real> total[4] = {};
     int i = 0;
-    for (; i + width <= count; i += width) {
-        const Vec<Real> g = load(gradient + i);
-        total = fma(g, g, total);
+    for (; i + 4 * width <= count; i += 4 * width) {
+        for (int k = 0; k < 4; ++k) {
+            const Vec<Real> g = load(gradient + i + k * width);
+            total[k] = fma(g, g, total[k]);
+        }
     }
-    if (i < count) {
-        const Vec<Real> g = load_part(gradient + i, count - i);
-        total = fma(g, g, total);
+    for (; i < count; i += width) {
+        const Vec<Real> g = count - i < width ? load_part(gradient + i, count - i) : load(gradient + i);
+        total[0] = fma(g, g, total[0]);
     }
-    return static_cast<Real>(__builtin_sqrt(static_cast<double>(sum<Real>(total))));
+    return static_cast<Real>(__builtin_sqrt(static_cast<double>(sum<Real>((total[0] + total[1]) + (total[2] + total[3])))));
+}
+
+// Whether all weights `(params,)` lie within [-limit, limit]; one that is no number does not.
+template <class Real>
+static inline bool all_within(const Real* weights, int count, Real limit) {
+    constexpr int width = Simd<Real>::width;
+    const Vec<Real> bound = splat(limit);
+    typename Simd<Real>::Mask inside = bound == bound;
+    int i = 0;
+    for (; i + width <= count; i += width) inside &= absolute(load(weights + i)) <= bound;
+    if (i < count) inside &= absolute(load_part(weights + i, count - i)) <= bound;
+    bool all = true;
+    for (int lane = 0; lane < width; ++lane) all &= inside[lane] != 0;
+    return all;
 }
 
 // Adam's constants in the kernels' type.
@@ -45,7 +63,7 @@ struct AdamStep {
         gradient = gradient * scale;
         first = fma(beta1, first, rest1 * gradient);
         second = fma(beta2, second, rest2 * gradient * gradient);
-        return weight - rate * first / fma(sqrt(second), correction, epsilon);
+        return weight - clamp(rate * first / fma(sqrt(second), correction, epsilon), Real(kMaxStep));
     }
 };
 
@@ -73,59 +91,52 @@ class Optimiser {
                                   splat(static_cast<Real>(1.0 / __builtin_sqrt(1.0 - next2)))};
         Real *weights = row.array<Real>(plan_->at.network_weights), *firsts = row.array<Real>(plan_->at.adam_first);
         Real* seconds = row.array<Real>(plan_->at.adam_second);
-        const int count = plan_->num_params;
-        bool safe = true;
+        const auto count = static_cast<size_t>(plan_->num_params);
+        Real* const places[3] = {weights, firsts, seconds};
+        const bool surely_safe = all_within(weights, plan_->num_params, Real(kMaxWeight - kMaxStep));
+        if (!surely_safe) {
+            for (int i = 0; i < 3; ++i) std::memcpy(kept_[i], places[i], sizeof(Real) * count);
+        }
         int from = 0;
         for (int p = 0; p < plan_->num_positive; ++p) {
             const Run& run = plan_->positive[p];
-            safe &= range<false>(adam, weights, firsts, seconds, gradient, from, run.stored);
+            range<false>(adam, weights, firsts, seconds, gradient, from, run.stored);
             from = run.stored + run.length;
-            safe &= range<true>(adam, weights, firsts, seconds, gradient, run.stored, from);
+            range<true>(adam, weights, firsts, seconds, gradient, run.stored, from);
         }
-        safe &= range<false>(adam, weights, firsts, seconds, gradient, from, count);
-        seat.applied = safe;
-        if (safe) {
+        range<false>(adam, weights, firsts, seconds, gradient, from, plan_->num_params);
+        seat.applied = surely_safe || all_within(weights, plan_->num_params, Real(kMaxWeight));
+        if (seat.applied) {
             decay1 = next1;
             decay2 = next2;
         } else {
-            Real* places[3] = {weights, firsts, seconds};
-            for (int i = 0; i < 3; ++i) std::memcpy(places[i], kept_[i], sizeof(Real) * static_cast<size_t>(count));
+            for (int i = 0; i < 3; ++i) std::memcpy(places[i], kept_[i], sizeof(Real) * count);
         }
     }
 
    private:
-    // Parameters [from, to), kept at or above zero where `Positive`; whether all stayed within their bounds.
+    // Parameters [from, to), kept at or above zero where `Positive`.
     template <bool Positive>
-    bool range(const AdamStep<Real>& adam, Real* weights, Real* firsts, Real* seconds, const Real* gradient, int from,
-               int to) {
+    void range(const AdamStep<Real>& adam, Real* weights, Real* firsts, Real* seconds, const Real* gradient, int from, int to) {
         constexpr int width = Simd<Real>::width;
-        const Vec<Real> bound = splat(Real(kMaxWeight)), zero{};
-        typename Simd<Real>::Mask safe = bound == bound;
-        for (int i = from; i < to; i += width) {
-            const int rest = to - i;
-            const bool whole = rest >= width;
-            const Vec<Real> weight = whole ? load(weights + i) : load_part(weights + i, rest);
-            Vec<Real> first = whole ? load(firsts + i) : load_part(firsts + i, rest);
-            Vec<Real> second = whole ? load(seconds + i) : load_part(seconds + i, rest);
-            store(kept_[0] + i, weight);
-            store(kept_[1] + i, first);
-            store(kept_[2] + i, second);
-            Vec<Real> after = adam(weight, first, second, whole ? load(gradient + i) : load_part(gradient + i, rest));
-            if (Positive) after = select(after < zero, zero, after);
-            safe &= absolute(after) <= bound;
-            if (whole) {
-                store(weights + i, after);
-                store(firsts + i, first);
-                store(seconds + i, second);
-            } else {
-                std::memcpy(weights + i, &after, sizeof(Real) * static_cast<size_t>(rest));
-                std::memcpy(firsts + i, &first, sizeof(Real) * static_cast<size_t>(rest));
-                std::memcpy(seconds + i, &second, sizeof(Real) * static_cast<size_t>(rest));
-            }
+        int i = from;
+        for (; i + width <= to; i += width) {
+            Vec<Real> first = load(firsts + i), second = load(seconds + i);
+            Vec<Real> after = adam(load(weights + i), first, second, load(gradient + i));
+            if (Positive) after = select(after < Vec<Real>{}, Vec<Real>{}, after);
+            store(weights + i, after);
+            store(firsts + i, first);
+            store(seconds + i, second);
         }
-        bool all = true;
-        for (int lane = 0; lane < width; ++lane) all &= safe[lane] != 0;
-        return all;
+        if (i < to) {
+            const int rest = to - i;
+            Vec<Real> first = load_part(firsts + i, rest), second = load_part(seconds + i, rest);
+            Vec<Real> after = adam(load_part(weights + i, rest), first, second, load_part(gradient + i, rest));
+            if (Positive) after = select(after < Vec<Real>{}, Vec<Real>{}, after);
+            store_part(weights + i, after, rest);
+            store_part(firsts + i, first, rest);
+            store_part(seconds + i, second, rest);
+        }
     }
 
     const Plan* plan_ = nullptr;

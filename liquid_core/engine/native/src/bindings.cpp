@@ -152,8 +152,9 @@ class Engine {
         if (targets.size() != plan.outputs || known.size() != plan.outputs) throw std::invalid_argument("one target an output");
         if (grouped && group_size_ == 1) throw std::invalid_argument("this cell has no kernel for groups");
         const py::dtype real(real_bytes_ == 8 ? "float64" : "float32");
-        py::array loss(real, std::vector<py::ssize_t>{}), gradient(real, {plan.num_params}),
-            features(real, {plan.outputs, plan.readout_features}), error(real, {plan.outputs});
+        using Shape = std::vector<py::ssize_t>;
+        py::array loss(real, Shape{}), gradient(real, Shape{plan.num_params});
+        py::array features(real, Shape{plan.outputs, plan.readout_features}), error(real, Shape{plan.outputs});
         kernels_.lesson(workspaces_[0], row.mutable_data(), anchor, targets.data(),
                         reinterpret_cast<const uint8_t*>(known.data()), grouped,
                         {loss.mutable_data(), gradient.mutable_data(), features.mutable_data(), error.mutable_data()});

@@ -100,7 +100,7 @@ class CfcNetwork {
         std::memset(d_state_, 0, sizeof(Real) * size(plan_->state_size));
         int anchor = stretch.num_anchors - 1;
         for (int t = steps - 1; t >= 0; --t) {
-            std::memset(d_next_, 0, sizeof(Real) * size(plan_->state_size));
+            zero_roomy(d_next_, plan_->state_size);
             if (anchor >= 0 && stretch.anchors[anchor] == t + skipped_) {
                 Real* d_said = d_state_ + said_offset();
                 for (int i = 0; i < plan_->output_size; ++i) d_said[i] += seat_->d_read[anchor * plan_->output_size + i];
@@ -131,11 +131,13 @@ class CfcNetwork {
 
     // The gradient as the stream stores its weights, (params,).
     Real* gradient(int) {
-        if (!plan_->cfc.in_place) {
-            for (int r = 0; r < plan_->cfc.num_runs; ++r) {
-                const Run& run = plan_->cfc.runs[r];
-                std::memcpy(flat_ + run.stored, gradient_ + run.working, sizeof(Real) * size(run.length));
+        const CfcPlan& cfc = plan_->cfc;
+        if (!cfc.in_place) {
+            for (int r = 0; r < cfc.num_runs; ++r) {
+                const Run& run = cfc.runs[r];
+                copy_run(flat_ + run.stored, gradient_ + run.working, run.length);
             }
+            for (int i = 0; i < cfc.num_singles; ++i) flat_[cfc.single_stored[i]] = gradient_[cfc.single_working[i]];
         }
         return flat_;
     }
@@ -171,11 +173,20 @@ class CfcNetwork {
             working_ = stored;
             return;
         }
-        for (int r = 0; r < plan_->cfc.num_runs; ++r) {
-            const Run& run = plan_->cfc.runs[r];
-            std::memcpy(expanded_ + run.working, stored + run.stored, sizeof(Real) * size(run.length));
+        const CfcPlan& cfc = plan_->cfc;
+        for (int r = 0; r < cfc.num_runs; ++r) {
+            const Run& run = cfc.runs[r];
+            copy_run(expanded_ + run.working, stored + run.stored, run.length);
         }
+        for (int i = 0; i < cfc.num_singles; ++i) expanded_[cfc.single_working[i]] = stored[cfc.single_stored[i]];
         working_ = expanded_;
+    }
+
+    // Copies a run, which is at least a vector long and must not spill over: its end is copied twice instead.
+    static LIQUID_INLINE void copy_run(Real* to, const Real* from, int length) {
+        constexpr int width = Simd<Real>::width;
+        for (int i = 0; i + width <= length; i += width) store(to + i, load(from + i));
+        store(to + length - width, load(from + length - width));
     }
 
     // One step: state(t + 1) from state(t).
@@ -188,14 +199,14 @@ class CfcNetwork {
             const CfcBlock& block = cfc.blocks[b];
             const CfcTrace<Real>& trace = traces_[b];
             Real* z = trace.z + static_cast<int64_t>(t) * trace.z_stride;
-            std::memcpy(z, signal, sizeof(Real) * size(block.inputs));
-            std::memcpy(z + block.inputs, before, sizeof(Real) * size(block.units));
+            copy_roomy(z, signal, block.inputs);
+            copy_roomy(z + block.inputs, before, block.units);
             int64_t offset = 0;
             for (int l = 0; l < block.num_backbone; ++l) {
                 const Linear& layer = block.backbone[l];
                 Real* out = trace.layers + offset + static_cast<int64_t>(t) * layer.stride;
                 Real* slope = trace.slopes + offset + static_cast<int64_t>(t) * layer.stride;
-                affine(layer, working_, z, out);
+                affine(layer, working_, z, out, t);
                 for (int i = 0; i < layer.stride; i += Simd<Real>::width) {
                     const Activated<Real> y = activate<Real>(static_cast<Activation>(cfc.activation), load(out + i));
                     store(out + i, y.value);
@@ -204,7 +215,7 @@ class CfcNetwork {
                 z = out;
                 offset += static_cast<int64_t>(layer.stride) * plan_->longest_stretch;
             }
-            affine(block.heads, working_, z, heads_);
+            affine(block.heads, working_, z, heads_, t);
             close(block, trace, elapsed, t, after);
             signal = after;
             before += block.units;
@@ -220,28 +231,27 @@ class CfcNetwork {
         Real* start = trace.start + static_cast<int64_t>(t) * trace.units_stride;
         Real* end = trace.end + static_cast<int64_t>(t) * trace.units_stride;
         Real* gate = trace.gate + static_cast<int64_t>(t) * trace.units_stride;
-        Real new_state[width];
         for (int i = 0; i < units; i += width) {
             Vec<Real> h;
             if (plan_->cfc.mode == CfcMode::pure) {
                 const int count = units - i < width ? units - i : width;
-                const Vec<Real> f = load(heads_ + i), A = load_part(working_ + block.A + i, count);
-                const Vec<Real> rate = absolute(load_part(working_ + block.w_tau + i, count)) + absolute(f);
+                const Vec<Real> f = load(heads_ + i), A = some(working_ + block.A + i, count);
+                const Vec<Real> rate = absolute(some(working_ + block.w_tau + i, count)) + absolute(f);
                 const Vec<Real> decay = exp<Real>(-time * rate);
                 store(start + i, f);
                 store(end + i, decay);
                 h = A - A * decay * f;
             } else {
-                const Vec<Real> f1 = tanh<Real>(load(heads_ + i)), f2 = tanh<Real>(load(heads_ + units + i));
-                const Vec<Real> g = sigmoid<Real>(fma(time, load(heads_ + 2 * units + i), load(heads_ + 3 * units + i)));
+                Vec<Real> f1 = load(heads_ + i), f2 = load(heads_ + units + i);
+                Vec<Real> g = fma(time, load(heads_ + 2 * units + i), load(heads_ + 3 * units + i));
+                two_tanhs_and_a_sigmoid<Real>(f1, f2, g);
                 store(start + i, f1);
                 store(end + i, f2);
                 store(gate + i, g);
                 h = plan_->cfc.mode == CfcMode::gated ? fma(f1, one - g, g * f2) : fma(g, f2, f1);
             }
-            store(new_state, h);
-            const int count = units - i < width ? units - i : width;
-            std::memcpy(after + i, new_state, sizeof(Real) * size(count));
+            // What spills over is the next layer's to write, or nobody's.
+            store(after + i, h);
         }
     }
 
@@ -268,8 +278,8 @@ class CfcNetwork {
                 offset -= static_cast<int64_t>(layer.stride) * plan_->longest_stretch;
                 const int64_t at = offset + static_cast<int64_t>(t) * layer.stride;
                 Real* d_layer = trace.d_layers + at;
-                std::memset(d_layer, 0, sizeof(Real) * size(layer.stride));
-                back(*map, working_, dy, 0, d_layer);
+                if (layer.stride > layer.outputs) store(d_layer + layer.stride - width, Vec<Real>{});
+                back(*map, working_, dy, 0, d_layer, t);
                 for (int i = 0; i < layer.stride; i += width) {
                     store(d_layer + i, load(d_layer + i) * load(trace.slopes + at + i));
                 }
@@ -278,7 +288,7 @@ class CfcNetwork {
             }
             // Nobody asks for the gradient by the network's own inputs.
             const int from = b == 0 ? block.inputs : 0;
-            back(*map, working_, dy, from, d_z_);
+            back(*map, working_, dy, from, d_z_, t);
             for (int i = 0; i < block.units; ++i) d_next_[offset_in_state + i] = d_z_[block.inputs + i];
             if (b > 0) {
                 Real* d_signal = d_state_ + offset_in_state - block.inputs;
@@ -300,9 +310,9 @@ class CfcNetwork {
         if (plan_->cfc.mode == CfcMode::pure) {
             for (int i = 0; i < units; i += width) {
                 const int count = units - i < width ? units - i : width;
-                const Vec<Real> d_h = load_part(d_hidden + i, count), f = load(start + i), decay = load(end + i);
-                const Vec<Real> A = load_part(working_ + block.A + i, count);
-                const Vec<Real> w_tau = load_part(working_ + block.w_tau + i, count);
+                const Vec<Real> d_h = some(d_hidden + i, count), f = load(start + i), decay = load(end + i);
+                const Vec<Real> A = some(working_ + block.A + i, count);
+                const Vec<Real> w_tau = some(working_ + block.w_tau + i, count);
                 const Vec<Real> sign = select(f > zero, one, select(f < zero, -one, zero));
                 const Vec<Real> d_decay = -d_h * A * f * decay;  // by -time * rate
                 store(d + i, -d_h * A * decay - d_decay * time * sign);
@@ -327,13 +337,21 @@ class CfcNetwork {
                 store(d + 3 * units + i, d_gate(gated, d_hidden, start, end, gate, i));
             }
         }
-        std::memcpy(d_heads, d, sizeof(Real) * size(block.heads.outputs));
+        for (int i = 0; i < block.heads.stride; i += width) store(d_heads + i, load(d + i));
         for (int i = block.heads.outputs; i < block.heads.stride; ++i) d_heads[i] = Real(0);
     }
 
-    static void add_part(Real* to, Vec<Real> gained, int count) {
-        const Vec<Real> total = load_part(to, count) + gained;
-        std::memcpy(to, &total, sizeof(Real) * size(count));
+    // The first `count` entries of a vector or all of them.
+    static LIQUID_INLINE Vec<Real> some(const Real* from, int count) {
+        return count == Simd<Real>::width ? load(from) : load_part(from, count);
+    }
+    static LIQUID_INLINE void add_part(Real* to, Vec<Real> gained, int count) {
+        const Vec<Real> total = some(to, count) + gained;
+        if (count == Simd<Real>::width) {
+            store(to, total);
+        } else {
+            store_part(to, total, count);
+        }
     }
 
     LIQUID_INLINE Vec<Real> d_gate(bool gated, const Real* d_hidden, const Real* start, const Real* end, const Real* gate, int i) {

@@ -35,13 +35,15 @@ static inline void affine_columns(const Real* weights, int stride, const Real* b
     for (int i = 0; i < N; ++i) store(y + i * width, total[i]);
 }
 
-// y (stride,) from z (inputs,).
+// y (stride,) from z (inputs,). `turn` alternates from step to step: blocks of columns are then taken in reverse, so that
+// the ones that are still in the nearest cache come first.
 template <class Real>
-static void affine(const Linear& map, const Real* working, const Real* z, Real* y) {
+static void affine(const Linear& map, const Real* working, const Real* z, Real* y, int turn) {
     constexpr int width = Simd<Real>::width, most = 8;
     const int columns = map.stride / width, blocks = (columns + most - 1) / most;
     const Real *weights = working + map.weights, *biases = working + map.biases;
-    for (int block = 0; block < blocks; ++block) {
+    for (int i = 0; i < blocks; ++i) {
+        const int block = turn % 2 == 0 ? i : blocks - 1 - i;
         const int from = columns * block / blocks, count = columns * (block + 1) / blocks - from;
         const Real *w = weights + from * width, *b = biases + from * width;
         Real* out = y + from * width;
@@ -113,14 +115,14 @@ LIQUID_INLINE void store_sums(const DoubleVector* a, double* to) {
 #endif
 #endif
 
-// dz[k] for k in [from, inputs), from dy (stride,), whose padding must hold zeros.
+// dz[k] for k in [from, inputs), from dy (stride,), whose padding must hold zeros. `turn` as of `affine`.
 template <class Real>
-static void back(const Linear& map, const Real* working, const Real* dy, int from, Real* dz) {
+static void back(const Linear& map, const Real* working, const Real* dy, int from, Real* dz, int turn) {
     constexpr int width = Simd<Real>::width, rows = rows_at_once<Real>;
-    const int stride = map.stride;
+    const int stride = map.stride, tiles = (map.inputs - from) / rows;
     const Real* weights = working + map.weights;
-    int k = from;
-    for (; k + rows <= map.inputs; k += rows) {
+    for (int tile = 0; tile < tiles; ++tile) {
+        const int k = from + rows * (turn % 2 == 0 ? tile : tiles - 1 - tile);
         const Real* w = weights + k * stride;
         Vec<Real> total[rows] = {};
         for (int o = 0; o < stride; o += width) {
@@ -129,7 +131,7 @@ static void back(const Linear& map, const Real* working, const Real* dy, int fro
         }
         store_sums(total, dz + k);
     }
-    for (; k < map.inputs; ++k) dz[k] = dot(weights + k * stride, dy, stride);
+    for (int k = from + rows * tiles; k < map.inputs; ++k) dz[k] = dot(weights + k * stride, dy, stride);
 }
 
 // --- back to the weights: a sum over the steps of the window -------------------------------------------------------------
@@ -159,8 +161,11 @@ template <class Real, int Columns>
 static void weight_columns(const Linear& map, const Real* z, int z_stride, const Real* d, int steps, Real* gradient,
                            bool add) {
     int k = 0;
-    for (; k + 4 <= map.inputs; k += 4) {
-        weight_tile<Real, 4, Columns>(z + k, z_stride, d, map.stride, steps, gradient + k * map.stride, map.stride, add);
+    for (; k + 6 <= map.inputs; k += 6) {
+        weight_tile<Real, 6, Columns>(z + k, z_stride, d, map.stride, steps, gradient + k * map.stride, map.stride, add);
+    }
+    for (; k + 2 <= map.inputs; k += 2) {
+        weight_tile<Real, 2, Columns>(z + k, z_stride, d, map.stride, steps, gradient + k * map.stride, map.stride, add);
     }
     for (; k < map.inputs; ++k) {
         weight_tile<Real, 1, Columns>(z + k, z_stride, d, map.stride, steps, gradient + k * map.stride, map.stride, add);

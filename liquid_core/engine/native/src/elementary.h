@@ -34,40 +34,55 @@ LIQUID_INLINE Vector polynomial(Vector x, const Real (&coefficients)[N]) {
     return value;
 }
 
-LIQUID_INLINE FloatVector exp2_polynomial(FloatVector r) { return polynomial(r, kExp2Float); }
-LIQUID_INLINE DoubleVector exp2_polynomial(DoubleVector r) { return polynomial(r, kExp2Double); }
+template <class Real>
+LIQUID_INLINE constexpr Real exp2_coefficient(int i);
+template <>
+LIQUID_INLINE constexpr float exp2_coefficient<float>(int i) { return kExp2Float[i]; }
+template <>
+LIQUID_INLINE constexpr double exp2_coefficient<double>(int i) { return kExp2Double[i]; }
+
 LIQUID_INLINE FloatVector atanh_polynomial(FloatVector s) { return polynomial(s, kAtanhFloat); }
 LIQUID_INLINE DoubleVector atanh_polynomial(DoubleVector s) { return polynomial(s, kAtanhDouble); }
 
 constexpr double kLog2E = 1.4426950408889634074;
 constexpr double kLn2 = 0.69314718055994530942;
 
-// 2^x - 1 in two parts, r q(r) 2^k and 2^k - 1, whose sum keeps its relative precision where x is small.
-template <class Real>
-struct Exp2Parts {
-    Vec<Real> scaled, power;
+// 2^x = 2^r 2^k with r in [-1/2, 1/2] and k whole, of N vectors at once.
+//
+// Operation by operation, not vector by vector: a processor has room for few waiting instructions, and the chain of a
+// single vector would leave it idle.
+template <class Real, int N>
+struct Exp2 {
+    Vec<Real> r[N], q[N];  // 2^r = 1 + r q
+    Vec<Real> power[N];    // 2^k
 };
 
-template <class Real>
-LIQUID_INLINE Exp2Parts<Real> exp2_parts(Vec<Real> x) {
+template <class Real, int N>
+LIQUID_INLINE Exp2<Real, N> exp2_parts(const Vec<Real> (&x)[N]) {
     using S = Simd<Real>;
-    x = clamp(x, S::max_exponent);
-    const Vec<Real> shifted = x + splat(S::round_shift);
-    const Vec<Real> whole = shifted - splat(S::round_shift);
-    const Vec<Real> r = x - whole;
-    typename S::Mask bits;
-    std::memcpy(&bits, &shifted, sizeof bits);
-    // The low bits of `shifted` are the whole number; moved into the exponent's place they make a power of two.
-    bits = (bits + S::exponent_bias) << S::mantissa_bits;
-    Vec<Real> power;
-    std::memcpy(&power, &bits, sizeof power);
-    return {r * exp2_polynomial(r) * power, power};
+    constexpr int degree = S::exp2_degree;
+    Exp2<Real, N> parts;
+    for (int n = 0; n < N; ++n) parts.r[n] = clamp(x[n], S::max_exponent);
+    for (int n = 0; n < N; ++n) {
+        const Vec<Real> shifted = parts.r[n] + splat(S::round_shift);
+        parts.r[n] = parts.r[n] - (shifted - splat(S::round_shift));
+        typename S::Mask bits;
+        std::memcpy(&bits, &shifted, sizeof bits);
+        // The low bits of `shifted` are the whole number; moved into the exponent's place they make a power of two.
+        bits = (bits + S::exponent_bias) << S::mantissa_bits;
+        std::memcpy(&parts.power[n], &bits, sizeof bits);
+    }
+    for (int n = 0; n < N; ++n) parts.q[n] = splat(exp2_coefficient<Real>(degree));
+    for (int i = degree; i-- > 0;) {
+        for (int n = 0; n < N; ++n) parts.q[n] = fma(parts.q[n], parts.r[n], splat(exp2_coefficient<Real>(i)));
+    }
+    return parts;
 }
 
 template <class Real>
 LIQUID_INLINE Vec<Real> exp2(Vec<Real> x) {
-    const Exp2Parts<Real> parts = exp2_parts<Real>(x);
-    return parts.scaled + parts.power;
+    const Exp2<Real, 1> parts = exp2_parts<Real, 1>({x});
+    return fma(parts.q[0], parts.r[0], splat(Real(1))) * parts.power[0];
 }
 
 template <class Real>
@@ -75,25 +90,56 @@ LIQUID_INLINE Vec<Real> exp(Vec<Real> x) {
     return exp2<Real>(x * splat(static_cast<Real>(kLog2E)));
 }
 
-// 1 / (1 + 2^x): the sigmoid of -x ln 2. Who scales x beforehand saves the product.
-template <class Real>
-LIQUID_INLINE Vec<Real> sigmoid_of_minus_log2(Vec<Real> x) {
-    const Exp2Parts<Real> parts = exp2_parts<Real>(x);
+// 1 / (1 + 2^x), in place: the sigmoids of -x ln 2. Who scales x beforehand saves the product.
+template <class Real, int N>
+LIQUID_INLINE void sigmoids_of_minus_log2(Vec<Real> (&x)[N]) {
+    const Exp2<Real, N> parts = exp2_parts<Real, N>(x);
     const Vec<Real> one = splat(Real(1));
-    return one / (one + (parts.scaled + parts.power));
+    for (int n = 0; n < N; ++n) x[n] = fma(parts.q[n], parts.r[n], one);
+    for (int n = 0; n < N; ++n) x[n] = fma(x[n], parts.power[n], one);
+    for (int n = 0; n < N; ++n) x[n] = one / x[n];
+}
+
+template <class Real, int N>
+LIQUID_INLINE void sigmoids(Vec<Real> (&x)[N]) {
+    for (int n = 0; n < N; ++n) x[n] = x[n] * splat(static_cast<Real>(-kLog2E));
+    sigmoids_of_minus_log2<Real, N>(x);
 }
 
 template <class Real>
 LIQUID_INLINE Vec<Real> sigmoid(Vec<Real> x) {
-    return sigmoid_of_minus_log2<Real>(x * splat(static_cast<Real>(-kLog2E)));
+    Vec<Real> value[1] = {x};
+    sigmoids<Real, 1>(value);
+    return value[0];
+}
+
+template <class Real, int N>
+LIQUID_INLINE void tanhs(Vec<Real> (&x)[N]) {
+    // e / (e + 2) with e = exp(2 x) - 1 = r q 2^k + (2^k - 1), which keeps its precision where x is small
+    for (int n = 0; n < N; ++n) x[n] = x[n] * splat(static_cast<Real>(2 * kLog2E));
+    const Exp2<Real, N> parts = exp2_parts<Real, N>(x);
+    for (int n = 0; n < N; ++n) x[n] = fma(parts.q[n] * parts.r[n], parts.power[n], parts.power[n] - splat(Real(1)));
+    for (int n = 0; n < N; ++n) x[n] = x[n] / (x[n] + splat(Real(2)));
 }
 
 template <class Real>
 LIQUID_INLINE Vec<Real> tanh(Vec<Real> x) {
-    // e / (e + 2) with e = exp(2 x) - 1
-    const Exp2Parts<Real> parts = exp2_parts<Real>(x * splat(static_cast<Real>(2 * kLog2E)));
-    const Vec<Real> e = parts.scaled + (parts.power - splat(Real(1)));
-    return e / (e + splat(Real(2)));
+    Vec<Real> value[1] = {x};
+    tanhs<Real, 1>(value);
+    return value[0];
+}
+
+// What a closed-form neuron needs, in place and in one go.
+template <class Real>
+LIQUID_INLINE void two_tanhs_and_a_sigmoid(Vec<Real>& a, Vec<Real>& b, Vec<Real>& gate) {
+    const Vec<Real> one = splat(Real(1)), two = splat(Real(2)), scale = splat(static_cast<Real>(2 * kLog2E));
+    const Vec<Real> x[3] = {a * scale, b * scale, gate * splat(static_cast<Real>(-kLog2E))};
+    const Exp2<Real, 3> parts = exp2_parts<Real, 3>(x);
+    a = fma(parts.q[0] * parts.r[0], parts.power[0], parts.power[0] - one);
+    b = fma(parts.q[1] * parts.r[1], parts.power[1], parts.power[1] - one);
+    gate = one / fma(fma(parts.q[2], parts.r[2], one), parts.power[2], one);
+    a = a / (a + two);
+    b = b / (b + two);
 }
 
 // log(1 + exp(x)), and x itself above 20 as the reference has it; with its derivative.

@@ -165,7 +165,8 @@ static Ceiling ceiling() {
         FloatVector x[8] = {};
         for (int k = 0; k < 8; ++k) x[k] = splat(0.1f * static_cast<float>(k) + total[0][0] * 1e-20f);
         for (int r = 0; r < size / 8; ++r) {
-            for (int k = 0; k < 8; ++k) x[k] = open_gate<float>(splat(-1.1f), splat(0.7f), x[k]);
+            for (int k = 0; k < 8; ++k) x[k] = fma(splat(-1.1f), x[k], splat(0.7f));
+            sigmoids_of_minus_log2<float, 8>(x);
         }
         const double ended = seconds();
         for (int k = 1; k < 8; ++k) x[0] += x[k];

@@ -40,9 +40,23 @@ struct Inflow {
     Vec<Real> conductance, current;
 };
 
-template <class Real>
-LIQUID_INLINE Vec<Real> open_gate(Vec<Real> slope, Vec<Real> shift, Vec<Real> source) {
-    return sigmoid_of_minus_log2<Real>(fma(slope, source, shift));
+// Gates of `count` vectors of synapses, one after the other: `slopes`, `shifts` and `gates` lie in a row, and
+// `source(i)` is what the i-th vector listens to.
+template <class Real, class Source>
+LIQUID_INLINE void open_gates(const Real* slopes, const Real* shifts, Real* gates, int count, Source source) {
+    constexpr int W = Simd<Real>::width, N = 4;
+    int i = 0;
+    for (; i + N <= count; i += N) {
+        Vec<Real> x[N];
+        for (int n = 0; n < N; ++n) x[n] = fma(load(slopes + (i + n) * W), source(i + n), load(shifts + (i + n) * W));
+        sigmoids_of_minus_log2<Real, N>(x);
+        for (int n = 0; n < N; ++n) store(gates + (i + n) * W, x[n]);
+    }
+    for (; i < count; ++i) {
+        Vec<Real> x[1] = {fma(load(slopes + i * W), source(i), load(shifts + i * W))};
+        sigmoids_of_minus_log2<Real, 1>(x);
+        store(gates + i * W, x[0]);
+    }
 }
 
 template <class Real>

@@ -231,36 +231,39 @@ class LtcChain {
         }
     }
 
-    // Adds to the inflow of one vector of neurons what its synapses let through, and keeps their gates.
-    LIQUID_INLINE void open(const SynapseRounds& rounds, const Kind& kind, int vector, const Real* sources, Real* gates,
-                            Inflow<Real>& inflow) {
-        for (int round = rounds.first_round[vector]; round < rounds.first_round[vector + 1]; ++round) {
-            const int i = round * W;
-            const Vec<Real> gate =
-                open_gate<Real>(load(kind.slope + i), load(kind.shift + i), gather<Real>(sources, rounds.source + i));
-            store(gates + i, gate);
-            flow(inflow, gate, load(kind.conductance + i), load(kind.current + i));
+    // Opens the gates of all synapses of a kind.
+    void open(const SynapseRounds& rounds, const Kind& kind, const Real* sources, Real* gates) {
+        const int32_t* const places = rounds.source;
+        open_gates(kind.slope, kind.shift, gates, rounds.places / W, [=](int i) { return gather<Real>(sources, places + i * W); });
+    }
+
+    // What flows into a vector of neurons through its synapses, besides what is there.
+    LIQUID_INLINE void flow_in(const SynapseRounds& rounds, const Kind& kind, int vector, const Real* gates, Inflow<Real>& inflow) {
+        const int end = rounds.first_round[vector + 1] * W;
+        for (int i = rounds.first_round[vector] * W; i < end; i += W) {
+            flow(inflow, load(gates + i), load(kind.conductance + i), load(kind.current + i));
         }
     }
 
     void solve(int t) {
         const LtcPlan& ltc = plan_->ltc;
-        const Real* inputs = mapped(t);
         Real *potentials = v(t, 0), *inverses = inverse(t), *gates = recurrent_gates(t);
         const Vec<Real> step_time = splat(step_time_[t]);
         const int vectors = ltc.padded_neurons / W;
+        open(ltc.sensory_rounds, sensory_, mapped(t), sensory_gates(t));
         for (int n = 0; n < vectors; ++n) {
             Inflow<Real> inflow{load(leak_conductance_ + n * W), load(leak_current_ + n * W)};
-            open(ltc.sensory_rounds, sensory_, n, inputs, sensory_gates(t), inflow);
+            flow_in(ltc.sensory_rounds, sensory_, n, sensory_gates(t), inflow);
             store(constant_conductance_ + n * W, inflow.conductance);
             store(constant_current_ + n * W, inflow.current);
         }
         for (int u = 0; u < ltc.unfolds; ++u) {
             Real* next = potentials + ltc.padded_neurons + W;
+            open(ltc.recurrent_rounds, recurrent_, potentials, gates);
             for (int n = 0; n < vectors; ++n) {
                 const int j = n * W;
                 Inflow<Real> inflow{load(constant_conductance_ + j), load(constant_current_ + j)};
-                open(ltc.recurrent_rounds, recurrent_, n, potentials, gates, inflow);
+                flow_in(ltc.recurrent_rounds, recurrent_, n, gates, inflow);
                 const Relaxed<Real> relaxed = relax<Real>(load(potentials + j), inflow, load(cm_ + j), step_time, ltc.implicit);
                 store(next + j, relaxed.v);
                 store(inverses + j, relaxed.inverse);
@@ -271,16 +274,13 @@ class LtcChain {
         }
     }
 
+    // The gates of step t, opened anew where they were not kept.
     void reopen(int t) {
         const LtcPlan& ltc = plan_->ltc;
-        Real* gates = recurrent_gates(t);
-        Inflow<Real> ignored{};
-        for (int n = 0; n < ltc.padded_neurons / W; ++n) {
-            open(ltc.sensory_rounds, sensory_, n, mapped(t), sensory_gates(t), ignored);
-            for (int u = 0; u < ltc.unfolds; ++u) {
-                open(ltc.recurrent_rounds, recurrent_, n, v(t, u), gates + static_cast<int64_t>(u) * ltc.recurrent_rounds.places,
-                     ignored);
-            }
+        open(ltc.sensory_rounds, sensory_, mapped(t), sensory_gates(t));
+        for (int u = 0; u < ltc.unfolds; ++u) {
+            open(ltc.recurrent_rounds, recurrent_, v(t, u),
+                 recurrent_gates(t) + static_cast<int64_t>(u) * ltc.recurrent_rounds.places);
         }
     }
 

@@ -30,7 +30,7 @@ class LtcGroup {
             for (Real** part : {&kind->slope, &kind->shift, &kind->conductance, &kind->current, &kind->derivative}) {
                 *part = arena.take<Real>(count * W);
             }
-            kind->gains = arena.take<Gains<Real>>(count);
+            kind->gains = arena.take<Real>(count * kGains * W);
         }
         for (Real** part : {&cm_, &cm_slope_, &leak_, &leak_slope_, &leak_conductance_, &leak_current_, &constant_conductance_,
                             &constant_current_, &d_v_, &d_before_, &d_cm_, &d_leak_conductance_, &d_leak_current_,
@@ -45,7 +45,7 @@ class LtcGroup {
         step_time_ = arena.take<Real>(steps * W);
         v_ = arena.take<Real>((solver_steps + 1) * neurons * W);
         inverse_ = arena.take<Real>(solver_steps * neurons * W);
-        d_inflow_ = arena.take<Inflow<Real>>(ltc.unfolds * neurons);
+        d_inflow_ = arena.take<Real>(ltc.unfolds * neurons * 2 * W);
         d_gate_ = arena.take<Real>(static_cast<int64_t>(ltc.unfolds) * ltc.recurrent.count * W);
         const int64_t gates = ltc.unfolds * static_cast<int64_t>(ltc.recurrent.count) + ltc.sensory.count;
         keeps_gates_ = gates * steps * W * static_cast<int64_t>(sizeof(Real)) <= kMaxGateBytes;
@@ -167,7 +167,7 @@ class LtcGroup {
     // Synapses of one kind, ready to use, and what they gained; all (synapses, W).
     struct Kind {
         Real *slope, *shift, *conductance, *current, *derivative;
-        Gains<Real>* gains;
+        Real* gains;  // (synapses, kGains, W)
     };
 
     static LIQUID_INLINE Vec<Real> at(const Real* array, int64_t i) { return load(array + i * W); }
@@ -262,13 +262,13 @@ class LtcGroup {
     // What flows into each neuron all the step long: its leak, and the sensory synapses.
     void open_sensory(int step, Real* gates) {
         const SynapseList& list = plan_->ltc.sensory;
-        const Real* mapped = mapped_ + static_cast<int64_t>(step) * plan_->inputs * W;
+        const Real* const mapped = mapped_ + static_cast<int64_t>(step) * plan_->inputs * W;
+        const int32_t* const sources = list.source;
+        open_gates(sensory_.slope, sensory_.shift, gates, list.count, [=](int e) { return at(mapped, sources[e]); });
         for (int j = 0; j < plan_->ltc.neurons; ++j) {
             Inflow<Real> inflow{at(leak_conductance_, j), at(leak_current_, j)};
             for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
-                const Vec<Real> gate = open_gate<Real>(at(sensory_.slope, e), at(sensory_.shift, e), at(mapped, list.source[e]));
-                set(gates, e, gate);
-                flow(inflow, gate, at(sensory_.conductance, e), at(sensory_.current, e));
+                flow(inflow, at(gates, e), at(sensory_.conductance, e), at(sensory_.current, e));
             }
             set(constant_conductance_, j, inflow.conductance);
             set(constant_current_, j, inflow.current);
@@ -278,25 +278,28 @@ class LtcGroup {
     // One step of the cell: `unfolds` steps of the solver, each from the potentials that the last one left.
     void solve(int step, Real* potentials, Real* inverses, Real* gates) {
         const LtcPlan& ltc = plan_->ltc;
-        const SynapseList& list = ltc.recurrent;
+        const int32_t *const start = ltc.recurrent.start, *const sources = ltc.recurrent.source;
+        const Real *const slope = recurrent_.slope, *const shift = recurrent_.shift;
+        const Real *const conductance = recurrent_.conductance, *const current = recurrent_.current;
+        const Real *const constant_conductance = constant_conductance_, *const constant_current = constant_current_;
+        const Real* const cm = cm_;
+        const int neurons = ltc.neurons, unfolds = ltc.unfolds, count = ltc.recurrent.count;
+        const bool implicit = ltc.implicit;
         const Vec<Real> step_time = at(step_time_, step);
-        for (int u = 0; u < ltc.unfolds; ++u) {
-            Real* next = potentials + static_cast<int64_t>(ltc.neurons) * W;
-            for (int j = 0; j < ltc.neurons; ++j) {
-                Inflow<Real> inflow{at(constant_conductance_, j), at(constant_current_, j)};
-                for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
-                    const Vec<Real> gate =
-                        open_gate<Real>(at(recurrent_.slope, e), at(recurrent_.shift, e), at(potentials, list.source[e]));
-                    set(gates, e, gate);
-                    flow(inflow, gate, at(recurrent_.conductance, e), at(recurrent_.current, e));
-                }
-                const Relaxed<Real> relaxed = relax<Real>(at(potentials, j), inflow, at(cm_, j), step_time, ltc.implicit);
+        for (int u = 0; u < unfolds; ++u) {
+            Real* const next = potentials + static_cast<int64_t>(neurons) * W;
+            open_gates(slope, shift, gates, count, [=](int e) { return at(potentials, sources[e]); });
+            for (int j = 0; j < neurons; ++j) {
+                Inflow<Real> inflow{at(constant_conductance, j), at(constant_current, j)};
+                const int end = start[j + 1];
+                for (int e = start[j]; e < end; ++e) flow(inflow, at(gates, e), at(conductance, e), at(current, e));
+                const Relaxed<Real> relaxed = relax<Real>(at(potentials, j), inflow, at(cm, j), step_time, implicit);
                 set(next, j, relaxed.v);
                 set(inverses, j, relaxed.inverse);
             }
             potentials = next;
-            inverses += static_cast<int64_t>(ltc.neurons) * W;
-            gates += static_cast<int64_t>(list.count) * W;
+            inverses += static_cast<int64_t>(neurons) * W;
+            gates += static_cast<int64_t>(count) * W;
         }
     }
 
@@ -313,8 +316,8 @@ class LtcGroup {
 
     void forget_gains() {
         const LtcPlan& ltc = plan_->ltc;
-        std::memset(recurrent_.gains, 0, sizeof(Gains<Real>) * static_cast<size_t>(ltc.recurrent.count));
-        std::memset(sensory_.gains, 0, sizeof(Gains<Real>) * static_cast<size_t>(ltc.sensory.count));
+        clear(recurrent_.gains, kGains * ltc.recurrent.count);
+        clear(sensory_.gains, kGains * ltc.sensory.count);
         for (Real* sums : {d_cm_, d_leak_conductance_, d_leak_current_}) clear(sums, ltc.neurons);
         for (Real* sums : {d_input_w_, d_input_b_}) clear(sums, plan_->inputs);
         for (Real* sums : {d_output_w_, d_output_b_}) clear(sums, plan_->output_size);
@@ -326,10 +329,9 @@ class LtcGroup {
         const SynapseList& list = ltc.recurrent;
         Real* gates = recurrent_gates(t);
         for (int u = 0; u < ltc.unfolds; ++u) {
-            const Real* potentials = v(t, u);
-            for (int e = 0; e < list.count; ++e) {
-                set(gates, e, open_gate<Real>(at(recurrent_.slope, e), at(recurrent_.shift, e), at(potentials, list.source[e])));
-            }
+            const Real* const potentials = v(t, u);
+            const int32_t* const sources = list.source;
+            open_gates(recurrent_.slope, recurrent_.shift, gates, list.count, [=](int e) { return at(potentials, sources[e]); });
             gates += static_cast<int64_t>(list.count) * W;
         }
     }
@@ -337,61 +339,71 @@ class LtcGroup {
     // Back through the solver's steps: d_v_ becomes the gradient by the potentials before the step.
     void strain_back(int step, int t) {
         const LtcPlan& ltc = plan_->ltc;
-        const SynapseList& list = ltc.recurrent;
+        const int32_t *const start = ltc.recurrent.start, *const sources = ltc.recurrent.source;
+        const Real *const conductance = recurrent_.conductance, *const current = recurrent_.current;
+        const Real *const sigma = weights_ + static_cast<int64_t>(ltc.recurrent.sigma) * W, *const cm = cm_;
+        Real *const d_cm = d_cm_, *const d_conductance = d_constant_conductance_, *const d_current = d_constant_current_;
+        const int neurons = ltc.neurons, count = ltc.recurrent.count;
+        const bool implicit = ltc.implicit;
         const Vec<Real> step_time = at(step_time_, step);
-        clear(d_constant_conductance_, ltc.neurons);
-        clear(d_constant_current_, ltc.neurons);
+        Real *d_after = d_v_, *d_before = d_before_;
+        clear(d_conductance, neurons);
+        clear(d_current, neurons);
         for (int u = ltc.unfolds - 1; u >= 0; --u) {
-            const Real *before = v(t, u), *after = v(t, u + 1);
-            const Real* inverses = inverse(t) + static_cast<int64_t>(u) * ltc.neurons * W;
-            const Real* gates = recurrent_gates(t) + static_cast<int64_t>(u) * list.count * W;
-            Real* d_gates = d_gate_ + static_cast<int64_t>(u) * list.count * W;
-            Inflow<Real>* d_inflows = d_inflow_ + static_cast<int64_t>(u) * ltc.neurons;
-            for (int j = 0; j < ltc.neurons; ++j) {
+            const Real *const before = v(t, u), *const after = v(t, u + 1);
+            const Real* const inverses = inverse(t) + static_cast<int64_t>(u) * neurons * W;
+            const Real* const gates = recurrent_gates(t) + static_cast<int64_t>(u) * count * W;
+            Real* const d_gates = d_gate_ + static_cast<int64_t>(u) * count * W;
+            Real* const d_inflows = d_inflow_ + static_cast<int64_t>(u) * neurons * 2 * W;
+            for (int j = 0; j < neurons; ++j) {
                 const Strained<Real> strained =
-                    strain<Real>(at(d_v_, j), at(before, j), at(after, j), at(inverses, j), at(cm_, j), step_time, ltc.implicit);
-                set(d_before_, j, strained.d_v);
-                add(d_cm_, j, strained.d_cm);
-                add(d_constant_conductance_, j, strained.d_inflow.conductance);
-                add(d_constant_current_, j, strained.d_inflow.current);
-                std::memcpy(d_inflows + j, &strained.d_inflow, sizeof strained.d_inflow);
+                    strain<Real>(at(d_after, j), at(before, j), at(after, j), at(inverses, j), at(cm, j), step_time, implicit);
+                set(d_before, j, strained.d_v);
+                add(d_cm, j, strained.d_cm);
+                add(d_conductance, j, strained.d_inflow.conductance);
+                add(d_current, j, strained.d_inflow.current);
+                set(d_inflows, 2 * j, strained.d_inflow.conductance);
+                set(d_inflows, 2 * j + 1, strained.d_inflow.current);
             }
-            for (int j = 0; j < ltc.neurons; ++j) {
-                Inflow<Real> d_inflow;
-                std::memcpy(&d_inflow, d_inflows + j, sizeof d_inflow);
-                for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
-                    const Vec<Real> d_gate =
-                        close_gate<Real>(at(gates, e), at(recurrent_.conductance, e), at(recurrent_.current, e), d_inflow);
+            for (int j = 0; j < neurons; ++j) {
+                const Inflow<Real> d_inflow{at(d_inflows, 2 * j), at(d_inflows, 2 * j + 1)};
+                const int end = start[j + 1];
+                for (int e = start[j]; e < end; ++e) {
+                    const Vec<Real> d_gate = close_gate<Real>(at(gates, e), at(conductance, e), at(current, e), d_inflow);
                     set(d_gates, e, d_gate);
-                    const int source = list.source[e];
-                    set(d_before_, source, fma(d_gate, weight(list.sigma + e), at(d_before_, source)));
+                    const int source = sources[e];
+                    set(d_before, source, fma(d_gate, at(sigma, e), at(d_before, source)));
                 }
             }
-            Real* swap = d_v_;
-            d_v_ = d_before_;
-            d_before_ = swap;
+            Real* const swap = d_after;
+            d_after = d_before;
+            d_before = swap;
         }
+        d_v_ = d_after;
+        d_before_ = d_before;
     }
 
     // What the recurrent synapses gain in step t: over all its solver steps at once, so that sums stay in registers.
     void gain_recurrent(int t) {
         const LtcPlan& ltc = plan_->ltc;
-        const SynapseList& list = ltc.recurrent;
-        const Real *gates = recurrent_gates(t), *potentials = v(t, 0);
-        const int64_t synapses = list.count, neurons = ltc.neurons;
-        for (int j = 0; j < ltc.neurons; ++j) {
-            for (int e = list.start[j]; e < list.start[j + 1]; ++e) {
-                Gains<Real> gains;
-                std::memcpy(&gains, recurrent_.gains + e, sizeof gains);
-                const Vec<Real> mu = weight(list.mu + e);
-                const int source = list.source[e];
-                for (int u = ltc.unfolds - 1; u >= 0; --u) {
-                    Inflow<Real> d_inflow;
-                    std::memcpy(&d_inflow, d_inflow_ + u * neurons + j, sizeof d_inflow);
-                    gain(gains, at(gates, u * synapses + e), at(d_gate_, u * synapses + e),
-                         at(potentials, u * neurons + source) - mu, d_inflow);
+        const int32_t *const start = ltc.recurrent.start, *const sources = ltc.recurrent.source;
+        const Real *const gates = recurrent_gates(t), *const potentials = v(t, 0), *const d_gates = d_gate_;
+        const Real *const d_inflows = d_inflow_, *const mus = weights_ + static_cast<int64_t>(ltc.recurrent.mu) * W;
+        Real* const all_gains = recurrent_.gains;
+        const int64_t synapses = ltc.recurrent.count, neurons = ltc.neurons;
+        const int unfolds = ltc.unfolds;
+        for (int j = 0; j < neurons; ++j) {
+            const int end = start[j + 1];
+            for (int e = start[j]; e < end; ++e) {
+                Gains<Real> gains = gains_at(all_gains, e);
+                const Vec<Real> mu = at(mus, e);
+                const int source = sources[e];
+                for (int u = unfolds - 1; u >= 0; --u) {
+                    const Real* const d_inflow = d_inflows + 2 * (u * neurons + j) * W;
+                    gain(gains, at(gates, u * synapses + e), at(d_gates, u * synapses + e),
+                         at(potentials, u * neurons + source) - mu, {at(d_inflow, 0), at(d_inflow, 1)});
                 }
-                std::memcpy(recurrent_.gains + e, &gains, sizeof gains);
+                keep_gains(all_gains, e, gains);
             }
         }
     }
@@ -400,7 +412,7 @@ class LtcGroup {
     void back_to_inputs(int step, int t) {
         const LtcPlan& ltc = plan_->ltc;
         const SynapseList& list = ltc.sensory;
-        const Real *gates = sensory_gates(t), *mapped = mapped_ + static_cast<int64_t>(step) * plan_->inputs * W;
+        const Real *const gates = sensory_gates(t), *const mapped = mapped_ + static_cast<int64_t>(step) * plan_->inputs * W;
         clear(d_input_, plan_->inputs);
         for (int j = 0; j < ltc.neurons; ++j) {
             const Inflow<Real> d_inflow{at(d_constant_conductance_, j), at(d_constant_current_, j)};
@@ -410,14 +422,13 @@ class LtcGroup {
                 const Vec<Real> gate = at(gates, e);
                 const Vec<Real> d_gate = close_gate<Real>(gate, at(sensory_.conductance, e), at(sensory_.current, e), d_inflow);
                 const int source = list.source[e];
-                Gains<Real> gains;
-                std::memcpy(&gains, sensory_.gains + e, sizeof gains);
+                Gains<Real> gains = gains_at(sensory_.gains, e);
                 gain(gains, gate, d_gate, at(mapped, source) - weight(list.mu + e), d_inflow);
-                std::memcpy(sensory_.gains + e, &gains, sizeof gains);
+                keep_gains(sensory_.gains, e, gains);
                 set(d_input_, source, fma(d_gate, weight(list.sigma + e), at(d_input_, source)));
             }
         }
-        const Real* raw = raw_ + static_cast<int64_t>(step) * plan_->inputs * W;
+        const Real* const raw = raw_ + static_cast<int64_t>(step) * plan_->inputs * W;
         for (int k = 0; k < plan_->inputs; ++k) {
             if (ltc.input_mapping != Mapping::none) set(d_input_w_, k, fma(at(d_input_, k), at(raw, k), at(d_input_w_, k)));
             if (ltc.input_mapping == Mapping::affine) add(d_input_b_, k, at(d_input_, k));
@@ -431,9 +442,7 @@ class LtcGroup {
             const SynapseList& list = kind == 0 ? ltc.recurrent : ltc.sensory;
             const Kind& synapses = kind == 0 ? recurrent_ : sensory_;
             for (int e = 0; e < list.count; ++e) {
-                Gains<Real> gains;
-                std::memcpy(&gains, synapses.gains + e, sizeof gains);
-                const SynapseGradient<Real> gradient = divide(gains, weight(list.sigma + e), weight(list.erev + e),
+                const SynapseGradient<Real> gradient = divide(gains_at(synapses.gains, e), weight(list.sigma + e), weight(list.erev + e),
                                                               at(synapses.conductance, e), at(synapses.derivative, e));
                 set(gradient_, list.sigma + e, gradient.sigma);
                 set(gradient_, list.mu + e, gradient.mu);
@@ -458,7 +467,17 @@ class LtcGroup {
         }
     }
 
-    static constexpr int kMaxNeurons = 1024;
+    static LIQUID_INLINE Gains<Real> gains_at(const Real* gains, int64_t e) {
+        return {at(gains, kGains * e), at(gains, kGains * e + 1), at(gains, kGains * e + 2), at(gains, kGains * e + 3)};
+    }
+    static LIQUID_INLINE void keep_gains(Real* gains, int64_t e, const Gains<Real>& value) {
+        set(gains, kGains * e, value.conductance);
+        set(gains, kGains * e + 1, value.current);
+        set(gains, kGains * e + 2, value.shift);
+        set(gains, kGains * e + 3, value.slope);
+    }
+
+    static constexpr int kMaxNeurons = 1024, kGains = 4;
 
     const Plan* plan_ = nullptr;
     Seat<Real>* seats_ = nullptr;
@@ -471,8 +490,7 @@ class LtcGroup {
     Real *constant_conductance_, *constant_current_;
     Real *d_v_, *d_before_, *d_cm_, *d_leak_conductance_, *d_leak_current_, *d_constant_conductance_, *d_constant_current_;
     Real *d_input_, *d_input_w_, *d_input_b_, *d_output_w_, *d_output_b_;
-    Real *raw_, *mapped_, *step_time_, *v_, *inverse_, *d_gate_, *gates_;
-    Inflow<Real>* d_inflow_;
+    Real *raw_, *mapped_, *step_time_, *v_, *inverse_, *d_inflow_, *d_gate_, *gates_;
 };
 
 }  // namespace LIQUID_ISA

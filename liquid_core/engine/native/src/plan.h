@@ -94,7 +94,7 @@ struct Stretch {
     const int32_t* anchors;
 };
 
-// The weights of a row are those of the working matrices, without masked entries and padding. A run is copied.
+// A range of the stored weights, and where it lies among the working ones.
 struct Run {
     int32_t stored, working, length;
 };
@@ -120,10 +120,12 @@ struct CfcPlan {
     int32_t num_blocks;
     const CfcBlock* blocks;
     int32_t working_size;
-    // Nothing is masked and nothing padded: the stored weights are the working ones.
+    // Nothing is masked and nothing padded: the stored weights are the working ones. Else working matrices, with zeros where
+    // the wiring has nothing, are filled from runs of a vector's length or more, and single entries.
     bool in_place;
-    int32_t num_runs;
+    int32_t num_runs, num_singles;
     const Run* runs;
+    const int32_t *single_stored, *single_working;
 };
 
 // Synapses of one kind. Their parameters lie in the stored weights, a kind of parameter after the other, in the order

@@ -126,6 +126,9 @@ class PlanStorage {
         cfc.in_place = given["in_place"].cast<bool>();
         cfc.num_runs = static_cast<int32_t>(py::len(given["runs"]));
         cfc.runs = runs(given["runs"]);
+        cfc.num_singles = static_cast<int32_t>(py::len(given["single_stored"]));
+        cfc.single_stored = numbers(given["single_stored"]);
+        cfc.single_working = numbers(given["single_working"]);
     }
 
     static Mapping mapping(int kind) { return kind == 0 ? Mapping::none : kind == 1 ? Mapping::linear : Mapping::affine; }

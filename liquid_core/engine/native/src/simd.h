@@ -50,6 +50,7 @@ struct Simd<float> {
     static constexpr int exponent_bias = 127;
     static constexpr float round_shift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
     static constexpr float max_exponent = 125.0f;      // 2^k and 1 + 2^k are normal numbers up to it
+    static constexpr int exp2_degree = 5;
 };
 
 template <>
@@ -62,22 +63,20 @@ struct Simd<double> {
     static constexpr int exponent_bias = 1023;
     static constexpr double round_shift = 6755399441055744.0;  // 1.5 * 2^52
     static constexpr double max_exponent = 1021.0;
+    static constexpr int exp2_degree = 11;
 };
 
 template <class Real>
 using Vec = typename Simd<Real>::Vector;
 
-template <class Real>
-LIQUID_INLINE Vec<Real> load(const Real* from) {
-    Vec<Real> vector;
-    std::memcpy(&vector, from, sizeof vector);
-    return vector;
-}
+// Vectors in memory need no more alignment than their entries; compilers count them among arrays of these.
+typedef float UnalignedFloats __attribute__((vector_size(LIQUID_VECTOR_BYTES), aligned(4)));
+typedef double UnalignedDoubles __attribute__((vector_size(LIQUID_VECTOR_BYTES), aligned(8)));
 
-template <class Real>
-LIQUID_INLINE void store(Real* to, Vec<Real> vector) {
-    std::memcpy(to, &vector, sizeof vector);
-}
+LIQUID_INLINE FloatVector load(const float* from) { return *reinterpret_cast<const UnalignedFloats*>(from); }
+LIQUID_INLINE DoubleVector load(const double* from) { return *reinterpret_cast<const UnalignedDoubles*>(from); }
+LIQUID_INLINE void store(float* to, FloatVector vector) { *reinterpret_cast<UnalignedFloats*>(to) = vector; }
+LIQUID_INLINE void store(double* to, DoubleVector vector) { *reinterpret_cast<UnalignedDoubles*>(to) = vector; }
 
 // The same value everywhere.
 LIQUID_INLINE FloatVector splat(float value) { return value - FloatVector{}; }
@@ -213,12 +212,58 @@ LIQUID_INLINE Vec<Real> sum_tree(Vec<Real>* terms) {
     return terms[0];
 }
 
-// The first `count` entries, zeros behind them.
+// The first `count` entries, fewer than a vector has, with zeros behind them; and a vector's first entries written back.
+#if defined(__AVX512F__)
+LIQUID_INLINE FloatVector load_part(const float* from, int count) {
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1u), from);
+}
+LIQUID_INLINE DoubleVector load_part(const double* from, int count) {
+    return _mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << count) - 1u), from);
+}
+LIQUID_INLINE void store_part(float* to, FloatVector vector, int count) {
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << count) - 1u), vector);
+}
+LIQUID_INLINE void store_part(double* to, DoubleVector vector, int count) {
+    _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << count) - 1u), vector);
+}
+#elif defined(__AVX2__)
+constexpr int32_t kMask32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+constexpr int64_t kMask64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+LIQUID_INLINE __m256i mask_of(const void* place) { return _mm256_loadu_si256(static_cast<const __m256i*>(place)); }
+LIQUID_INLINE FloatVector load_part(const float* from, int count) {
+    return _mm256_maskload_ps(from, mask_of(kMask32 + 8 - count));
+}
+LIQUID_INLINE DoubleVector load_part(const double* from, int count) {
+    return _mm256_maskload_pd(from, mask_of(kMask64 + 4 - count));
+}
+LIQUID_INLINE void store_part(float* to, FloatVector vector, int count) {
+    _mm256_maskstore_ps(to, mask_of(kMask32 + 8 - count), vector);
+}
+LIQUID_INLINE void store_part(double* to, DoubleVector vector, int count) {
+    _mm256_maskstore_pd(to, mask_of(kMask64 + 4 - count), vector);
+}
+#else
 template <class Real>
 LIQUID_INLINE Vec<Real> load_part(const Real* from, int count) {
     Vec<Real> vector{};
-    std::memcpy(&vector, from, sizeof(Real) * static_cast<size_t>(count));
+    for (int i = 0; i < count; ++i) vector[i] = from[i];
     return vector;
+}
+template <class Vector, class Real>
+LIQUID_INLINE void store_part(Real* to, Vector vector, int count) {
+    for (int i = 0; i < count; ++i) to[i] = vector[i];
+}
+#endif
+
+// Copies `count` entries and whatever comes with them to fill whole vectors: both sides have room for it.
+template <class Real>
+LIQUID_INLINE void copy_roomy(Real* to, const Real* from, int count) {
+    for (int i = 0; i < count; i += Simd<Real>::width) store(to + i, load(from + i));
+}
+
+template <class Real>
+LIQUID_INLINE void zero_roomy(Real* to, int count) {
+    for (int i = 0; i < count; i += Simd<Real>::width) store(to + i, Vec<Real>{});
 }
 
 // Dot product of `count` entries, which need not fill whole vectors.
