@@ -1,7 +1,7 @@
 """Builds the native kernels, one object an instruction set; where that fails, the package is installed without them.
 
-``LIQUID_NATIVE=0`` leaves them out, ``LIQUID_NATIVE=1`` makes a failure an error. Everything else about the package is in
-pyproject.toml.
+``LIQUID_NATIVE=0`` leaves them out, ``LIQUID_NATIVE=1`` makes a failure an error. Everything else about the package is
+in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INSTRUCTION_SETS = {
     "aarch64": [("arm64", "arm64", [])],
 }
 INSTRUCTION_SETS |= {"AMD64": INSTRUCTION_SETS["x86_64"], "arm64": INSTRUCTION_SETS["aarch64"]}
-#: No contraction of a * b + c: where one rounding is wanted the code says so, and bits do not depend on the compiler's mood.
+#: No contraction of a * b + c: where one rounding is wanted the code says so, and no bit depends on a compiler's mood.
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
 
 

@@ -15,7 +15,6 @@ from liquid_core.learner.part import ArraySpec
 from liquid_core.spec import LearnerSpec
 from liquid_core.types import FloatArray
 
-
 #: No update moves a weight further than this: in these cells, weights are of the order of one.
 MAX_STEP = 1.0
 

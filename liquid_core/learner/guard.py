@@ -23,7 +23,7 @@ def safe_update(loss: FloatArray, gradient_norm: FloatArray, weights: FloatArray
     """
     # A comparison with NaN is false, so "all within" also says "all finite".
     within = (np.abs(weights) <= MAX_WEIGHT).all(axis=1)
-    return np.isfinite(loss) & (gradient_norm <= MAX_GRADIENT) & within
+    return np.isfinite(loss) & (np.abs(gradient_norm) <= MAX_GRADIENT) & within
 
 
 def safe_readout(weights: FloatArray) -> BoolArray:
@@ -41,4 +41,13 @@ def safe_outputs(outputs: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(outputs), outputs, 0.0), -MAX_OUTPUT, MAX_OUTPUT)
 
 
-__all__ = ["MAX_GRADIENT", "MAX_HIDDEN", "MAX_OUTPUT", "MAX_WEIGHT", "safe_hidden", "safe_outputs", "safe_readout", "safe_update"]
+__all__ = [
+    "MAX_GRADIENT",
+    "MAX_HIDDEN",
+    "MAX_OUTPUT",
+    "MAX_WEIGHT",
+    "safe_hidden",
+    "safe_outputs",
+    "safe_readout",
+    "safe_update",
+]

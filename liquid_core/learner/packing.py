@@ -1,8 +1,8 @@
 """One vector a stream for all its parameters, holding only those that the wiring leaves.
 
 Optimiser, guard and snapshots then work on one `(batch, params)` array and know nothing of layers; the cell gets its
-tensors back with zeros where the wiring has no synapse. The cell says in which order its parameters lie (`Cell.arrange`):
-the one in which kernels walk them, so that these need not sort them at every step.
+tensors back with zeros where the wiring has no synapse. The cell says in which order its parameters lie
+(`Cell.arrange`): the one in which kernels walk them, so that these need not sort them at every step.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Packing:
         """Tensors of shape ``(..., *shape)`` from `(..., values)`, in the order of their names."""
         pieces = torch.split(flat, self._sizes, dim=-1)
         return {
-            name: piece.reshape(*flat.shape[:-1], *shape)
+            name: piece.reshape((*flat.shape[:-1], *shape))
             for (name, shape), piece in zip(self._shapes.items(), pieces, strict=True)
         }
 

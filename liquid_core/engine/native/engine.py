@@ -60,14 +60,12 @@ class NativeEngine:
         wide = real is np.float64
         plan = make_plan(spec, self.network, self.layout, kernels.width(self.isa, wide))
         try:
-            self._kernels = kernels.Engine(self.isa, wide, plan, Sample, threads)
+            self._kernels = kernels.Engine(self.isa, wide, plan, Sample, threads, MAX_WORKSPACE_BYTES)
         except MemoryError:
-            raise EngineUnavailableError("this spec's kernels need more memory than there is.") from None
-        if self._kernels.workspace_bytes > MAX_WORKSPACE_BYTES:
             raise EngineUnavailableError(
-                f"this spec's kernels would need {self._kernels.workspace_bytes >> 20} MiB of working memory; "
+                f"this spec's kernels would need more than {MAX_WORKSPACE_BYTES >> 20} MiB of working memory a thread; "
                 "a shorter window, or fewer units or solver steps, need less."
-            )
+            ) from None
         self.numerics = f"native {self.isa} {np.dtype(real).name}; {kernels.compiler}"
 
     @property

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
 
 from liquid_core import ModelSpec
-from liquid_core.engine import Label, Record, Sample, Slab, TorchEngine
+from liquid_core.engine import Engine, EngineKind, Label, Record, Sample, Slab, build_engine, native_status
 from liquid_core.engine.results import StepResults
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, PageHinkleySpec, WiredCfCSpec
 from liquid_core.types import ByteArray
@@ -37,18 +38,46 @@ CELLS: dict[str, dict[str, Any]] = {
 }
 
 
+class MakeEngine(Protocol):
+    """Builds the engine that a test is run against."""
+
+    kind: EngineKind
+
+    def __call__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32, *, threads: int = 2) -> Engine: ...
+
+
+class _MakeEngine:
+    def __init__(self, kind: EngineKind) -> None:
+        self.kind = kind
+
+    def __call__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32, *, threads: int = 2) -> Engine:
+        if self.kind == "native":
+            need_kernels()
+            if spec.cell_spec.mixed_memory:
+                pytest.skip("mixed memory has no kernels, it runs on the torch engine")
+        return build_engine(spec, self.kind, real=real, threads=threads)
+
+
+def need_kernels() -> None:
+    """Skip where no kernels were built; in CI they must be there."""
+    status = native_status()
+    if not status.available and "CI" not in os.environ:
+        pytest.skip(status.reason)
+
+
 class Bench:
     """Engines by task and cell, and what tests do with them again and again."""
 
-    def __init__(self) -> None:
-        self._engines: dict[tuple[str, str], TorchEngine] = {}
+    def __init__(self, make_engine: MakeEngine) -> None:
+        self._make_engine = make_engine
+        self._engines: dict[tuple[str, str], Engine] = {}
 
     def spec(self, task: str, cell: str, **fields: Any) -> ModelSpec:
         return ModelSpec(**{"features": ("a", "b"), "learner": LEARNER} | TASKS[task] | CELLS[cell] | fields)
 
-    def engine(self, task: str, cell: str) -> TorchEngine:
+    def engine(self, task: str, cell: str) -> Engine:
         if (task, cell) not in self._engines:
-            self._engines[task, cell] = TorchEngine(self.spec(task, cell))
+            self._engines[task, cell] = self._make_engine(self.spec(task, cell))
         return self._engines[task, cell]
 
     def records(self, spec: ModelSpec, seed: int, num_samples: int) -> list[Record]:
@@ -77,7 +106,7 @@ class Bench:
         return tuple(rng.normal(size=spec.num_targets).tolist())
 
     def fold(
-        self, engine: TorchEngine, records: Sequence[Record], row: ByteArray | None = None
+        self, engine: Engine, records: Sequence[Record], row: ByteArray | None = None
     ) -> tuple[ByteArray, list[StepResults]]:
         """A stream's row after records, one call each, and the result of every record."""
         slab = Slab(engine.layout)
@@ -85,11 +114,23 @@ class Bench:
         results = [engine.step(slab, [slot], [record]) for record in records]
         return slab.read(slot), results
 
-    def arrays(self, engine: TorchEngine, row: ByteArray) -> dict[str, Any]:
+    def arrays(self, engine: Engine, row: ByteArray) -> dict[str, Any]:
         """A row's arrays by name, without the batch axis."""
         return {name: view[0] for name, view in engine.layout.views(row[None]).items()}
 
 
+@pytest.fixture(scope="session", params=["torch", "native"])
+def make_engine(request: pytest.FixtureRequest) -> MakeEngine:
+    """Builds engines of one kind; every test that asks for it is run against all kinds."""
+    return _MakeEngine(request.param)
+
+
 @pytest.fixture(scope="session")
-def bench() -> Bench:
-    return Bench()
+def bench(make_engine: MakeEngine) -> Bench:
+    return Bench(make_engine)
+
+
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """For tests of the native engine alone: skips them where it cannot run."""
+    need_kernels()

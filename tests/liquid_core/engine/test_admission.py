@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from liquid_core import ModelSpec, RecordError
-from liquid_core.engine import Label, Ledger, Record, Sample, Slab, TorchEngine, Verdict
+from liquid_core.engine import Engine, Label, Ledger, Record, Sample, Slab, Verdict, build_engine
 from liquid_core.engine.admission import MAX_SEQ, MAX_TIME, MAX_VALUE, fingerprint
 from liquid_core.engine.anatomy import ANSWERS_KEPT
 from liquid_core.spec import CfCSpec, LearnerSpec
@@ -40,9 +40,9 @@ def spec_for(task: str, **fields: Any) -> ModelSpec:
 class Stream:
     """A stream in a slab of its own, with its ledger; what is admitted is stepped."""
 
-    def __init__(self, spec: ModelSpec, engine: TorchEngine | None = None) -> None:
+    def __init__(self, spec: ModelSpec, engine: Engine | None = None) -> None:
         self.spec = spec
-        self.engine = engine or TorchEngine(spec)
+        self.engine = engine or build_engine(spec)
         self.slab = Slab(self.engine.layout)
         self.slot = self.slab.load(self.engine.initial_row())
         self.ledger = self.rebuilt()
@@ -276,7 +276,7 @@ def test_fingerprints_tell_content_apart() -> None:
 
 # --- any order of everything -----------------------------------------------------------------------------------------
 
-_ENGINES: dict[str, TorchEngine] = {}
+_ENGINES: dict[str, Engine] = {}
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -285,7 +285,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize(task=st.sampled_from(sorted(TASKS)), gaps=st.sampled_from(["reject", "allow"]), late=st.booleans())
     def begin(self, task: str, gaps: str, late: bool) -> None:
         spec = spec_for(task, gaps=gaps, late="clamp" if late else "reject")
-        engine = _ENGINES.setdefault(spec.digest, TorchEngine(spec))
+        engine = _ENGINES.setdefault(spec.digest, build_engine(spec))
         self.stream = Stream(spec, engine)
         self.spec = spec
         self.taken: list[Sample] = []

@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from liquid_core import ModelSpec
-from liquid_core.engine import Sample, Slab, StepResults, TorchEngine
-from liquid_core.engine.torch_engine import TILE
+from liquid_core.engine import Sample, Slab, StepResults
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiredCfCSpec
 
 #: Every cell and every task at least once.
@@ -26,6 +25,8 @@ KINDS = [
     ("classification", "cfc"),
 ]
 SAMPLES, SEEDS = 7, 4
+#: Streams that fill a tile, or a group of lanes, and begin another.
+LANES = 18
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +64,12 @@ def same(found: StepResults, index: int, expected: StepResults) -> bool:
 
 
 @pytest.mark.parametrize(("task", "cell"), KINDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_streams_bits_are_its_own(bench: Any, alone: Any, task: str, cell: str, data: st.DataObject) -> None:
-    """Up to eleven streams, more than a tile, interleaved and divided into calls anyhow, equal themselves alone."""
+    """Up to twenty streams, more than a tile or a group, interleaved and divided anyhow, equal themselves alone."""
     engine = bench.engine(task, cell)
-    seeds = data.draw(st.lists(st.integers(0, SEEDS - 1), min_size=1, max_size=11), label="streams")
+    seeds = data.draw(st.lists(st.integers(0, SEEDS - 1), min_size=1, max_size=20), label="streams")
     streams = [alone(task, cell, seed) for seed in seeds]
     lengths = [data.draw(st.integers(0, len(records)), label="records") for records, _, _ in streams]
     order = data.draw(st.permutations([index for index, length in enumerate(lengths) for _ in range(length)]))
@@ -112,37 +113,39 @@ SIZES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("size", list(SIZES))
 @pytest.mark.parametrize("real", [np.float32, np.float64])
-def test_every_lane_of_a_tile_gives_the_same_bits(size: str, real: type[np.floating[Any]]) -> None:
+def test_every_lane_gives_the_same_bits(make_engine: Any, size: str, real: type[np.floating[Any]]) -> None:
     """Equal streams side by side stay equal, at sizes that fill vector registers and at sizes that do not."""
     learner = LearnerSpec(window=3, warmup=1, learning_rate=0.02)
     fields = {"horizon": (1, 2)} | SIZES[size]
     spec = ModelSpec(task="forecast", features=("a", "b", "c"), learner=learner, **fields)
-    engine = TorchEngine(spec, real)
+    engine = make_engine(spec, real)
     slab = Slab(engine.layout)
-    slots = [slab.load(engine.initial_row()) for _ in range(TILE)]
+    slots = [slab.load(engine.initial_row()) for _ in range(LANES)]
     rng = np.random.default_rng(0)
     for seq in range(1, 7):
         torch.set_num_threads(1 + seq % 2)
         sample = Sample(seq=seq, t=1.3 * seq + 0.2 * (seq % 3), x=tuple(rng.normal(size=3).tolist()))
-        engine.step(slab, slots, [sample] * TILE)
+        engine.step(slab, slots, [sample] * LANES)
     rows = slab.rows[slots]
 
     np.testing.assert_array_equal(rows, np.broadcast_to(rows[0], rows.shape))
-    assert engine.layout.views(rows)["stream.updates"].tolist() == [4] * TILE
+    assert engine.layout.views(rows)["stream.updates"].tolist() == [4] * LANES
 
 
 @pytest.mark.parametrize("size", ["cfc-default", "wired-default", "ltc-default"])
-def test_the_number_of_threads_changes_no_bit(size: str) -> None:
-    """The default models, whose tensors are large enough to be divided among threads."""
+def test_the_number_of_threads_changes_no_bit(make_engine: Any, size: str) -> None:
+    """The default models: tensors that are large enough to be divided among threads, and more streams than threads."""
+    spec = ModelSpec(task="forecast", features=("a",), learner=LearnerSpec(warmup=1), **SIZES[size])
     rows = []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
-        engine = TorchEngine(ModelSpec(task="forecast", features=("a",), learner=LearnerSpec(warmup=1), **SIZES[size]))
+        engine = make_engine(spec, threads=threads)
         slab = Slab(engine.layout)
-        slot = slab.load(engine.initial_row())
+        slots = [slab.load(engine.initial_row()) for _ in range(LANES)]
         for seq in range(1, 6):
-            engine.step(slab, [slot], [Sample(seq=seq, t=float(seq), x=(float(np.sin(seq)),))])
-        rows.append(slab.read(slot))
+            samples = [Sample(seq=seq, t=float(seq), x=(float(np.sin(seq + slot)),)) for slot in slots]
+            engine.step(slab, slots, samples)
+        rows.append(slab.rows[slots])
 
     np.testing.assert_array_equal(rows[1], rows[0])
     np.testing.assert_array_equal(rows[2], rows[0])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from liquid_core import LTCCell, ModelSpec
-from liquid_core.engine import Sample, Slab, TorchEngine, Update
+from liquid_core.engine import Engine, Sample, Slab, Update
 from liquid_core.learner.guard import MAX_HIDDEN, MAX_WEIGHT
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiredCfCSpec
 from liquid_core.types import FloatArray
@@ -55,10 +55,10 @@ def label_of(spec: ModelSpec, value: float) -> tuple[float, ...] | None:
 
 @pytest.mark.parametrize("task", list(TASKS))
 @pytest.mark.parametrize("cell", list(CELLS))
-def test_answers_and_states_stay_finite(task: str, cell: str) -> None:
+def test_answers_and_states_stay_finite(make_engine: Any, task: str, cell: str) -> None:
     """Extremes, constants, nothing at all, standing and leaping clocks, at the largest rates: all is finite."""
     spec = ModelSpec(features=("a",), late="clamp", learner=LEARNER, **TASKS[task], **CELLS[cell])
-    engine = TorchEngine(spec)
+    engine = make_engine(spec)
     slab = Slab(engine.layout)
     slots = [slab.load(engine.initial_row()) for _ in SERIES]
     for n in range(STEPS):
@@ -80,7 +80,7 @@ def test_answers_and_states_stay_finite(task: str, cell: str) -> None:
 
 
 @pytest.mark.parametrize("constraints", ["implicit", "explicit"])
-def test_ltc_states_stay_within_their_bounds(constraints: str) -> None:
+def test_ltc_states_stay_within_their_bounds(make_engine: Any, constraints: str) -> None:
     """Each hidden state lies in the interval that the weights of its moment prove, or between it and the one before."""
     spec = ModelSpec(
         task="forecast",
@@ -90,7 +90,7 @@ def test_ltc_states_stay_within_their_bounds(constraints: str) -> None:
         cell=LTCSpec(ode_unfolds=2, constraints=constraints),  # type: ignore[arg-type]
         wiring=NCP,
     )
-    engine = TorchEngine(spec)
+    engine = make_engine(spec)
     cell = engine.network.cell
     assert isinstance(cell, LTCCell)
     slab = Slab(engine.layout)
@@ -110,32 +110,35 @@ def test_ltc_states_stay_within_their_bounds(constraints: str) -> None:
     assert not arrays["stream.hidden_resets"].any()
 
 
-ENGINE = TorchEngine(ModelSpec(task="forecast", features=("a",), learner=LEARNER, **CELLS["cfc"]))
+@pytest.fixture(params=["cfc", "ltc"])
+def engine(make_engine: Any, request: pytest.FixtureRequest) -> Engine:
+    made: Engine = make_engine(ModelSpec(task="forecast", features=("a",), learner=LEARNER, **CELLS[request.param]))
+    return made
 
 
-def learned() -> tuple[Slab, int]:
+def learned(engine: Engine) -> tuple[Slab, int]:
     """A slab with one stream that has seen a few samples, and its slot."""
-    slab = Slab(ENGINE.layout)
-    slot = slab.load(ENGINE.initial_row())
+    slab = Slab(engine.layout)
+    slot = slab.load(engine.initial_row())
     for n in range(1, 7):
-        ENGINE.step(slab, [slot], [Sample(seq=n, t=float(n), x=(float(np.sin(n)),))])
+        engine.step(slab, [slot], [Sample(seq=n, t=float(n), x=(float(np.sin(n)),))])
     return slab, slot
 
 
-def read(slab: Slab, slot: int) -> dict[str, Any]:
-    return {name: view[0] for name, view in ENGINE.layout.views(slab.read(slot)[None]).items()}
+def read(engine: Engine, slab: Slab, slot: int) -> dict[str, Any]:
+    return {name: view[0] for name, view in engine.layout.views(slab.read(slot)[None]).items()}
 
 
-def test_an_update_that_runs_away_is_undone() -> None:
+def test_an_update_that_runs_away_is_undone(engine: Engine) -> None:
     """Weights, moments and readout are those from before; it is counted and told."""
-    slab, slot = learned()
-    views = ENGINE.layout.views(slab.rows)
+    slab, slot = learned(engine)
+    views = engine.layout.views(slab.rows)
     # The next step of this weight leads far out of every sensible range.
     views["network.weights"][slot, 0] = 999.99
     views["adam.first"][slot, 0], views["adam.second"][slot, 0] = -1.0, 1e-6
-    before = read(slab, slot)
-    result = ENGINE.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
-    after = read(slab, slot)
+    before = read(engine, slab, slot)
+    result = engine.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
+    after = read(engine, slab, slot)
 
     assert result.update[0] == Update.SKIPPED
     assert (after["stream.updates"], after["stream.skipped"]) == (before["stream.updates"], 1)
@@ -144,12 +147,12 @@ def test_an_update_that_runs_away_is_undone() -> None:
     assert np.isfinite(result.prediction).all()
 
 
-def test_a_network_that_is_broken_answers_with_the_naive_guess() -> None:
+def test_a_network_that_is_broken_answers_with_the_naive_guess(engine: Engine) -> None:
     """Weights that are no numbers give the last value; the hidden state starts anew and is counted."""
-    slab, slot = learned()
-    ENGINE.layout.views(slab.rows)["network.weights"][slot] = np.nan
-    result = ENGINE.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
-    after = read(slab, slot)
+    slab, slot = learned(engine)
+    engine.layout.views(slab.rows)["network.weights"][slot] = np.nan
+    result = engine.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
+    after = read(engine, slab, slot)
 
     assert result.prediction.tolist() == [[0.5]]
     assert result.update[0] == Update.SKIPPED
@@ -158,9 +161,9 @@ def test_a_network_that_is_broken_answers_with_the_naive_guess() -> None:
 
 
 @pytest.mark.parametrize("outlier", [1e2, 1e6, 1e30])
-def test_a_stream_recovers_from_an_outlier(outlier: float) -> None:
+def test_a_stream_recovers_from_an_outlier(make_engine: Any, outlier: float) -> None:
     """One wild reading among ordinary ones leaves the later errors what they would have been without it."""
-    engine = TorchEngine(ModelSpec(task="forecast", features=("a",), learner=LearnerSpec(window=4), **CELLS["cfc"]))
+    engine = make_engine(ModelSpec(task="forecast", features=("a",), learner=LearnerSpec(window=4), **CELLS["cfc"]))
     slab = Slab(engine.layout)
     slots = [slab.load(engine.initial_row()) for _ in range(2)]
     noise, answers, errors = np.random.default_rng(0).normal(size=400), np.zeros(2), []

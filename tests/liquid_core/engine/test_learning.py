@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from liquid_core import ModelSpec
-from liquid_core.engine import Sample, Slab, TorchEngine
+from liquid_core.engine import Sample, Slab
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiredCfCSpec
 from liquid_core.types import FloatArray
 
@@ -21,9 +21,11 @@ CELLS: dict[str, dict[str, Any]] = {
 }
 
 
-def answers(spec: ModelSpec, x: FloatArray, y: FloatArray | None = None) -> tuple[FloatArray, dict[str, Any]]:
+def answers(
+    make_engine: Any, spec: ModelSpec, x: FloatArray, y: FloatArray | None = None
+) -> tuple[FloatArray, dict[str, Any]]:
     """Predictions `(time, streams, outputs)` for series `(time, streams, features)`, all streams side by side."""
-    engine = TorchEngine(spec)
+    engine = make_engine(spec)
     slab = Slab(engine.layout)
     slots = [slab.load(engine.initial_row()) for _ in range(x.shape[1])]
     found = []
@@ -60,12 +62,12 @@ SERIES = [sines(0), sines(1), autoregression(0), autoregression(1), *(walk(seed)
 
 
 @pytest.fixture(scope="module", params=list(CELLS))
-def ratios(request: pytest.FixtureRequest) -> FloatArray:
+def ratios(request: pytest.FixtureRequest, make_engine: Any) -> FloatArray:
     """Error over persistence's, `(streams,)`, at the next sample, over the last half of each of `SERIES`."""
     learner = LearnerSpec(window=4, learning_rate=3e-3)
     spec = ModelSpec(task="forecast", features=("a", "b"), learner=learner, **CELLS[request.param])
     x = np.stack(SERIES, axis=1)
-    predictions, _ = answers(spec, x)
+    predictions, _ = answers(make_engine, spec, x)
     half = STEPS // 2
     errors = np.abs(predictions[half:-1] - x[half + 1 :]).mean(axis=(0, 2))
     naive = np.abs(x[half:-1] - x[half + 1 :]).mean(axis=(0, 2))
@@ -83,13 +85,13 @@ def test_on_a_random_walk_it_is_as_good_as_persistence(ratios: FloatArray) -> No
     np.testing.assert_allclose(ratios[4:], 1.0, atol=0.02)
 
 
-def test_intervals_cover_what_they_promise() -> None:
+def test_intervals_cover_what_they_promise(make_engine: Any) -> None:
     """Of the targets of all streams about 90 % lie inside, on learnable and unlearnable series, one and five ahead."""
     learner = LearnerSpec(window=2, coverage=0.9)
     spec = ModelSpec(
         task="forecast", features=("a", "b"), horizon=(1, 5), learner=learner, cell=CfCSpec(units=4, backbone_units=4)
     )
-    engine = TorchEngine(spec)
+    engine = make_engine(spec)
     slab = Slab(engine.layout)
     slots = [slab.load(engine.initial_row()) for _ in SERIES]
     x = np.stack(SERIES, axis=1)
@@ -107,28 +109,28 @@ def test_intervals_cover_what_they_promise() -> None:
     assert np.mean(inside) == pytest.approx(0.9, abs=0.02)
 
 
-def test_intervals_of_a_far_horizon_start_sound() -> None:
+def test_intervals_of_a_far_horizon_start_sound(make_engine: Any) -> None:
     """Before a horizon's first target no interval is missed: the first real ones are of the data's size."""
     spec = ModelSpec(task="forecast", features=("a",), horizon=(40,), cell=CfCSpec(units=2, backbone_units=2))
     x = np.random.default_rng(0).normal(size=(120, 1, 1))
-    _, arrays = answers(spec, x)
+    _, arrays = answers(make_engine, spec, x)
 
     assert arrays["conformal.radius"][0, 0] < 2.5
 
 
-def test_a_feature_that_comes_late_has_a_sound_scale() -> None:
+def test_a_feature_that_comes_late_has_a_sound_scale(make_engine: Any) -> None:
     """Its first value is not held against the guess of zero that stood for it."""
     spec = ModelSpec(task="forecast", features=("a",), horizon=(1, 3), cell=CfCSpec(units=2, backbone_units=2))
     x = 1000.0 + np.random.default_rng(0).normal(size=(60, 1, 1))
     x[:6] = np.nan
-    _, arrays = answers(spec, x)
+    _, arrays = answers(make_engine, spec, x)
 
     np.testing.assert_allclose(np.sqrt(arrays["residual.square"][0]), np.sqrt(2), rtol=0.3)
     assert (arrays["metrics.total"][0] < 60 * 5).all()
 
 
 @pytest.mark.parametrize("cell", ["cfc", "ltc"])
-def test_a_regression_beats_the_running_mean(cell: str) -> None:
+def test_a_regression_beats_the_running_mean(make_engine: Any, cell: str) -> None:
     """A linear target of the features, with noise: the error falls far below the naive one's."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 4, 2))
@@ -136,7 +138,7 @@ def test_a_regression_beats_the_running_mean(cell: str) -> None:
     spec = ModelSpec(
         task="regression", features=("a", "b"), targets=("y",), learner=LearnerSpec(window=2), **CELLS[cell]
     )
-    predictions, arrays = answers(spec, x, y)
+    predictions, arrays = answers(make_engine, spec, x, y)
     errors = np.abs(predictions - y)[200:].mean(axis=(0, 2))
 
     assert (errors < 0.25 * np.abs(y - y.mean()).mean()).all(), errors
@@ -144,7 +146,7 @@ def test_a_regression_beats_the_running_mean(cell: str) -> None:
 
 
 @pytest.mark.parametrize("cell", ["cfc", "ltc"])
-def test_a_classification_beats_the_last_class(cell: str) -> None:
+def test_a_classification_beats_the_last_class(make_engine: Any, cell: str) -> None:
     """Three classes that the features separate, in no order: nearly all are right, where "as before" is a third."""
     rng = np.random.default_rng(0)
     classes = rng.integers(3, size=(400, 4))
@@ -156,7 +158,7 @@ def test_a_classification_beats_the_last_class(cell: str) -> None:
         learner=LearnerSpec(window=2),
         **CELLS[cell],
     )
-    predictions, arrays = answers(spec, x, classes[:, :, None].astype(float))
+    predictions, arrays = answers(make_engine, spec, x, classes[:, :, None].astype(float))
     wrong = (predictions.argmax(axis=2) != classes)[200:].mean(axis=0)
 
     assert (wrong < 0.1).all(), wrong

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from liquid_core import Cell, ModelSpec, build_cell
-from liquid_core.engine import Sample, Slab, TorchEngine
+from liquid_core.engine import Sample, Slab
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, PageHinkleySpec, WiredCfCSpec
 
 NAN = float("nan")
@@ -278,10 +278,10 @@ def series(num_samples: int) -> list[Sample]:
 
 
 @pytest.mark.parametrize("cell", list(CELLS))
-def test_the_engine_is_the_fold_written_out(cell: str) -> None:
+def test_the_engine_is_the_fold_written_out(make_engine: Any, cell: str) -> None:
     """Step by step the same answers, intervals, scores and alarms, and in the end the same weights."""
     spec = ModelSpec(task="forecast", features=("a", "b"), horizon=(1, 3), learner=LEARNER, **CELLS[cell])
-    engine, plain = TorchEngine(spec, np.float64), PlainStream(spec)
+    engine, plain = make_engine(spec, np.float64), PlainStream(spec)
     slab = Slab(engine.layout)
     slot = slab.load(engine.initial_row())
     alarms = 0

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liquid_core.learner.adam import Adam, clip_by_norm
+from liquid_core.learner.adam import MAX_STEP, Adam, clip_by_norm
 from liquid_core.spec import LearnerSpec
 from liquid_core.types import FloatArray
 
@@ -46,6 +46,14 @@ def test_steps_are_torchs(spec: LearnerSpec) -> None:
         optimiser.step()
 
     np.testing.assert_allclose(walk(gradients, spec), theirs.detach().numpy(), rtol=1e-10, atol=1e-13)
+
+
+def test_no_step_is_longer_than_the_limit() -> None:
+    """Moments that contradict each other, as a foreign state may hold, move a weight by the limit and no further."""
+    adam = Adam(np.array([[5.0, -5.0]]), np.array([[1e-12, 1e-12]]), np.full(1, 0.5), np.full(1, 0.5))
+    step, _ = adam.update(np.zeros((1, 2)), LearnerSpec())
+
+    assert step.tolist() == [[-MAX_STEP, MAX_STEP]]
 
 
 def test_streams_do_not_share_moments() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from liquid_core.learner.guard import (
+    MAX_GRADIENT,
     MAX_HIDDEN,
     MAX_OUTPUT,
     MAX_WEIGHT,
@@ -22,7 +23,7 @@ def test_a_sound_update_passes() -> None:
     """Finite loss and gradient, weights within their range up to the edge."""
     weights = np.array([[0.0, MAX_WEIGHT, -MAX_WEIGHT]])
 
-    assert safe_update(np.array([1.0]), np.array([1e300]), weights).tolist() == [True]
+    assert safe_update(np.array([1.0]), np.array([MAX_GRADIENT]), weights).tolist() == [True]
 
 
 @pytest.mark.parametrize("bad", [*BAD, 1.01 * MAX_WEIGHT])
@@ -33,6 +34,11 @@ def test_a_bad_weight_stops_its_own_stream_only(bad: float) -> None:
 
     assert safe_update(np.zeros(3), np.zeros(3), weights).tolist() == [True, False, True]
     assert safe_readout(weights[:, None]).tolist() == [True, False, True]
+
+
+def test_a_gradient_that_explodes_stops_the_update() -> None:
+    """Finite, and yet too long to be worth clipping."""
+    assert not safe_update(np.zeros(1), np.array([1.01 * MAX_GRADIENT]), np.zeros((1, 2))).any()
 
 
 @pytest.mark.parametrize("bad", BAD)

@@ -9,8 +9,14 @@ from torch import Tensor
 
 from liquid_core import AutoNCP, LTCCell
 from liquid_core.learner.packing import Packing
+from liquid_core.types import Parameters
 
 shapes = st.lists(st.lists(st.integers(1, 4), max_size=3).map(tuple), min_size=1, max_size=4)
+
+
+def in_order(parameters: Parameters) -> Tensor:
+    """Parameters as they come."""
+    return torch.cat([value.reshape(-1) for value in parameters.values()])
 
 
 @st.composite
@@ -25,7 +31,12 @@ def packings(draw: st.DrawFn) -> tuple[Packing, dict[str, Tensor], dict[str, Ten
     }
     template = {name: torch.zeros(shape) for name, shape in names.items()}
     values = {name: torch.randn(2, *shape, generator=generator) for name, shape in names.items()}
-    return Packing(template, masks), values, masks
+    order = torch.randperm(sum(tensor.numel() for tensor in template.values()), generator=generator)
+
+    def arrange(parameters: Parameters) -> Tensor:
+        return torch.cat([value.reshape(-1) for value in parameters.values()])[order]
+
+    return Packing(template, masks, arrange), values, masks
 
 
 @settings(deadline=None)
@@ -55,7 +66,7 @@ def test_packing_gives_back_the_vector(case: tuple[Packing, dict[str, Tensor], d
 def test_one_set_of_tensors_makes_one_vector() -> None:
     """Without a batch axis, tensors pack to `(params,)`, and say the same."""
     cell = LTCCell(AutoNCP(8, 2), 3)
-    packing = Packing(dict(cell.named_parameters()), cell.parameter_masks())
+    packing = Packing(dict(cell.named_parameters()), cell.parameter_masks(), cell.arrange)
     vector = packing.pack({name: value.detach() for name, value in cell.named_parameters()})
 
     assert vector.shape == (packing.size,)
@@ -66,7 +77,7 @@ def test_one_set_of_tensors_makes_one_vector() -> None:
 def test_a_gradient_passes_through() -> None:
     """What is derived by the tensors is derived by the vector, each entry in its place."""
     mask = torch.tensor([[True, False], [True, True]])
-    packing = Packing({"a": torch.zeros(2, 2), "b": torch.zeros(1)}, {"a": mask})
+    packing = Packing({"a": torch.zeros(2, 2), "b": torch.zeros(1)}, {"a": mask}, in_order)
     vector = torch.randn(2, 4, requires_grad=True)
     tensors = packing.unpack(vector)
     (gradient,) = torch.autograd.grad(

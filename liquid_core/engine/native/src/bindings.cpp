@@ -95,13 +95,16 @@ int width(const std::string& isa, bool wide) {
 
 class Engine {
    public:
-    Engine(const std::string& isa, bool wide, const py::dict& plan, const py::object& sample_type, int threads)
+    Engine(const std::string& isa, bool wide, const py::dict& plan, const py::object& sample_type, int threads,
+           int64_t max_workspace_bytes)
         : storage_(plan),
           kernels_(wide ? find(isa).f64 : find(isa).f32),
           real_bytes_(wide ? 8 : 4),
           sample_type_(sample_type),
           group_size_(kernels_.group_size(storage_.plan())),
           crew_(threads) {
+        if (threads < 1) throw std::invalid_argument("there must be a thread");
+        if (workspace_bytes() > max_workspace_bytes) throw std::bad_alloc();
         for (int thread = 0; thread < threads; ++thread) {
             void* workspace = kernels_.make_workspace(storage_.plan());
             if (workspace == nullptr) {
@@ -263,9 +266,9 @@ PYBIND11_MODULE(_kernels, module) {
         },
         pybind11::arg("isa"), "What this core can do: GFLOP/s of multiply-adds out of its caches, nanoseconds a sigmoid.");
     pybind11::class_<Engine>(module, "Engine")
-        .def(pybind11::init<const std::string&, bool, const pybind11::dict&, const pybind11::object&, int>(),
+        .def(pybind11::init<const std::string&, bool, const pybind11::dict&, const pybind11::object&, int, int64_t>(),
              pybind11::arg("isa"), pybind11::arg("wide"), pybind11::arg("plan"), pybind11::arg("sample_type"),
-             pybind11::arg("threads"))
+             pybind11::arg("threads"), pybind11::arg("max_workspace_bytes"))
         .def("step", &Engine::step, pybind11::arg("rows"), pybind11::arg("slots"), pybind11::arg("records"))
         .def("look_ahead", &Engine::look_ahead, pybind11::arg("row"), pybind11::arg("records"))
         .def("lesson", &Engine::lesson, pybind11::arg("row"), pybind11::arg("anchor"), pybind11::arg("targets"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from liquid_core.engine import Label, Sample, Slab, StepResults, TorchEngine, Update
+from liquid_core.engine import Label, Sample, Slab, StepResults, Update
 from liquid_core.engine.anatomy import ANSWERS_KEPT
 from liquid_core.spec import CfCSpec, LearnerSpec, ModelSpec
 
@@ -166,12 +166,12 @@ def test_a_label_at_the_edge_of_the_horizon_still_finds_its_window(bench: Any) -
 # --- what is kept ----------------------------------------------------------------------------------------------------
 
 
-def test_answers_are_kept_for_those_who_ask_again(bench: Any) -> None:
+def test_answers_are_kept_for_those_who_ask_again(bench: Any, make_engine: Any) -> None:
     """The last 64 answers stand in the row as they were given, found by their number."""
     spec = ModelSpec(
         task="forecast", features=("a",), cell=CfCSpec(units=1, backbone_units=1), learner=LearnerSpec(window=1)
     )
-    engine = TorchEngine(spec)
+    engine = make_engine(spec)
     samples = [Sample(seq=seq, t=float(seq), x=(float(np.sin(seq)),)) for seq in range(1, ANSWERS_KEPT + 11)]
     row, results = bench.fold(engine, samples)
     arrays = bench.arrays(engine, row)
@@ -237,10 +237,10 @@ def test_parameters_are_counted_without_what_the_wiring_leaves_out(bench: Any) -
     assert engine.num_params == engine.network.cell.effective_parameter_count + 4 * (2 + 6 + 1)
 
 
-def test_a_fresh_row_is_the_specs_own(bench: Any) -> None:
+def test_a_fresh_row_is_the_specs_own(bench: Any, make_engine: Any) -> None:
     """Two engines of one spec start a stream alike, and a row that was handed out is the caller's to write on."""
     spec = bench.spec("forecast", "ltc")
-    first, second = TorchEngine(spec), TorchEngine(spec)
+    first, second = make_engine(spec), make_engine(spec)
     row = first.initial_row()
     row[:] = 0
 
