@@ -1,23 +1,25 @@
-# make demo | test | serve | lint | format | clean
+# make demo | test | serve | bench-engine | lint | format | clean
 #
-# Each target sets up what it needs in .venv and does so again when pyproject.toml or constraints-cpu.txt change.
+# Each target sets up what it needs in .venv, and does so again when pyproject.toml, constraints-cpu.txt or what the
+# kernels are built from change.
 # Plain make (3.81, as on macOS) and /bin/sh are enough.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SOURCES := liquid_core service clients tests
+SOURCES := liquid_core service clients benchmarks tests
 
-.PHONY: demo test serve lint format clean help
+.PHONY: demo test serve bench-engine lint format clean help
 
 help:
-	@echo "make demo     start the service, replay real data through it, show what was learned (KEEP=1 leaves it running)"
-	@echo "make test     run all tests"
-	@echo "make serve    run the service on http://127.0.0.1:8765"
-	@echo "make lint     ruff and mypy"
-	@echo "make format   let ruff format the code"
-	@echo "make clean    remove .venv and caches"
+	@echo "make demo          start the service, replay real data through it, show what was learned (KEEP=1 leaves it running)"
+	@echo "make test          run all tests"
+	@echo "make serve         run the service on http://127.0.0.1:8765"
+	@echo "make lint          ruff and mypy"
+	@echo "make bench-engine  time the engines beside their peers, half an hour; two minutes with ARGS=--quick"
+	@echo "make format        let ruff format the code"
+	@echo "make clean         remove .venv and caches"
 
 demo: $(VENV)/.installed-demo
 	@$(BIN)/liquidstream demo
@@ -28,6 +30,9 @@ serve: $(VENV)/.installed-demo
 # One thread for torch in each of the two workers: streams are small, and more threads only get in each other's way.
 test: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+bench-engine: $(VENV)/.installed-test
+	@$(BIN)/python -m benchmarks.engine $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -40,6 +45,7 @@ format: $(VENV)/.installed-test
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f liquid_core/engine/native/*.so
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- setting up ------------------------------------------------------------------------------------------------------
@@ -52,14 +58,21 @@ $(BIN)/python:
 	  rm -rf $(VENV); \
 	  echo "The module venv is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.installed-demo: $(BIN)/python pyproject.toml constraints-cpu.txt
-	@echo "installing into $(VENV), which takes a minute or two the first time ..."
+# The kernels are compiled when the package is installed. Without a compiler that succeeds too, and is said here.
+BUILT_FROM = pyproject.toml constraints-cpu.txt setup.py $(wildcard liquid_core/engine/native/src/*)
+SAY_ENGINE = $(BIN)/python -c "from liquid_core.engine import native_status as status; s = status(); \
+  print('engine: native kernels for ' + s.isa if s.available else 'engine: torch, far slower than native: ' + s.reason)"
+
+$(VENV)/.installed-demo: $(BIN)/python $(BUILT_FROM)
+	@echo "installing into $(VENV), which takes a few minutes the first time ..."
 	@$(PIP) install --quiet $(TORCH_INDEX) -c constraints-cpu.txt -e '.[demo]'
+	@$(SAY_ENGINE)
 	@touch $@
 
-$(VENV)/.installed-test: $(BIN)/python pyproject.toml constraints-cpu.txt
-	@echo "installing into $(VENV), which takes a minute or two the first time ..."
+$(VENV)/.installed-test: $(BIN)/python $(BUILT_FROM)
+	@echo "installing into $(VENV), which takes a few minutes the first time ..."
 	@$(PIP) install --quiet $(TORCH_INDEX) -c constraints-cpu.txt -e '.[test,peers]'
+	@$(SAY_ENGINE)
 	@touch $@ $(VENV)/.installed-demo
 
 # PyPI's torch for Linux brings several GB of CUDA; PyTorch's own index has the build for CPUs. It is used where it

@@ -158,7 +158,7 @@ LIQUID_INLINE Softplus<Real> softplus(Vec<Real> x) {
     const Vec<Real> positive = x > zero ? x : zero;
     const auto large = x > splat(Real(20));
     const Vec<Real> nearer = one / (one + e);
-    const Vec<Real> slope = select(x < zero, one - nearer, nearer);
+    const Vec<Real> slope = select(x < zero, e * nearer, nearer);
     // What is no number stays none.
     const Vec<Real> value = select(x == x, positive + log1p, x);
     return {select(large, x, value), select(large, one, slope)};
