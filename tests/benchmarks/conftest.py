@@ -1,0 +1,10 @@
+"""The benchmarks are not installed with the packages; here they are found beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).parents[2])
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
