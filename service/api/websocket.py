@@ -88,6 +88,8 @@ class Session:
         self._stop = asyncio.Event()
         self._over = asyncio.Event()
         self._gone = False
+        self._received = services.metrics.ws_messages.labels(direction="in")
+        self._sent = services.metrics.ws_messages.labels(direction="out")
 
     async def run(self) -> None:
         """Serve the connection until one of the sides ends it."""
@@ -139,7 +141,7 @@ class Session:
                 if message["type"] == "websocket.disconnect":
                     self._gone = True
                     return int(message.get("code") or NORMAL)
-                self._services.metrics.ws_messages.labels(direction="in").inc()
+                self._received.inc()
                 text = message.get("text")
                 if text is None:
                     return UNSUPPORTED
@@ -247,7 +249,7 @@ class Session:
             # The connection broke; the reader hears of it too.
             self._gone = True
         else:
-            self._services.metrics.ws_messages.labels(direction="out").inc()
+            self._sent.inc()
 
     async def _close(self, code: int, *, even_if_gone: bool = False) -> None:
         if (self._gone and not even_if_gone) or self._connection.application_state is not WebSocketState.CONNECTED:

@@ -1,8 +1,8 @@
 """The batcher: what waits to be stepped, and the next micro-batch of it.
 
-There is no fixed delay: while the engine works on one micro-batch the next one gathers here. Streams take turns, a few
-records each, so that a thousand samples of one stream do not stand in everybody's way; a stream's own records stay in
-their order.
+There is no fixed delay: while the engine works on one micro-batch the next one gathers here. Streams take turns, each
+with an equal share of the micro-batch and a few records at most, so that a thousand samples of one stream do not stand
+in everybody's way, nor the samples of a thousand streams in one's; a stream's own records stay in their order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, Sample
 from service.problems import Problem
 from service.shard.streams import HotStream
 
-#: Records of one stream in one micro-batch.
+#: Records of one stream in one micro-batch, if there is room for as many of every stream that waits.
 MAX_PER_STREAM = 8
 
 Item = SampleIn | LabelIn
@@ -115,12 +115,17 @@ class Batcher:
     def take(self) -> list[Waiting]:
         """The next micro-batch; empty where nothing waits."""
         batch: list[Waiting] = []
+        turn = self._turn()
         for stream_id in list(self._queues):
-            room = min(MAX_PER_STREAM, self._max_batch_size - len(batch))
+            room = min(turn, self._max_batch_size - len(batch))
             if room <= 0:
                 break
             batch += self._take(stream_id, room)
         return batch
+
+    def _turn(self) -> int:
+        """Records that each stream may have in the next micro-batch."""
+        return min(MAX_PER_STREAM, max(1, self._max_batch_size // max(1, len(self._queues))))
 
     def _take(self, stream_id: str, room: int) -> list[Waiting]:
         queue = self._queues.pop(stream_id)
@@ -170,8 +175,10 @@ class Batcher:
 
         By the time the stream's own queue has had its turns, every other one has had as many, if it is that long.
         """
-        own = self._waiting.get(stream_id, 0) // MAX_PER_STREAM
-        ahead = min((own + 1) * self._in_round, self.pending)
+        turn = self._turn()
+        own = self._waiting.get(stream_id, 0) // turn
+        in_round = min(self._in_round, turn * len(self._queues))
+        ahead = min((own + 1) * in_round, self.pending)
         return max(own, ahead // self._max_batch_size) * self._cycle_s
 
 

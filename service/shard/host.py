@@ -39,6 +39,7 @@ from service.problems import Problem
 from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.batcher import Batcher, Item, Outcome, Submission
+from service.shard.engine_choice import EngineChoice, threads_of
 from service.shard.history import HistoryBook
 from service.shard.models import EngineRoom
 from service.shard.pipeline import Pipeline
@@ -59,13 +60,17 @@ class StreamHost:
     ----------
     store
         Connected; the host acquires all its shards when it starts.
+    engine
+        What the setting `engine` comes to on this machine.
     """
 
-    def __init__(self, settings: Settings, store: StreamStore, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, store: StreamStore, metrics: Metrics, engine: EngineChoice) -> None:
         self._settings = settings
         self._store = store
         self._metrics = metrics
-        self._room = EngineRoom()
+        self._engine = engine
+        self._threads = threads_of(settings.engine_threads)
+        self._room = EngineRoom(engine.kind, threads=self._threads)
         self._table = StreamTable(store, self._room, metrics)
         self._batcher = Batcher(
             max_batch_size=settings.max_batch_size,
@@ -84,7 +89,8 @@ class StreamHost:
 
     async def start(self) -> None:
         """Take the shards over and begin to work."""
-        torch.set_num_threads(self._settings.engine_threads)
+        torch.set_num_threads(self._threads)
+        self._metrics.set_engine(self._engine.name, self._engine.isa)
         health = await self._store.self_check()
         self._durability = health.durability
         self._store_name = f"{health.server} {health.version}"
@@ -143,7 +149,12 @@ class StreamHost:
         elif self._batcher.closed:
             reasons.append("pipeline: it has failed, as the log tells; restart the server")
         return Readiness(
-            ready=not reasons, store=self._store_name, durability=self._durability, engine="torch", reasons=reasons
+            ready=not reasons,
+            store=self._store_name,
+            durability=self._durability,
+            engine=str(self._engine),
+            engine_fallback=self._engine.fallback,
+            reasons=reasons,
         )
 
     # --- streams -----------------------------------------------------------------------------------------------------
@@ -190,8 +201,9 @@ class StreamHost:
             try:
                 streams.append(await self._get(stream_id))
             except Problem as problem:
-                # Deleted since the page was read, or damaged, which the log tells: the others can be listed.
-                if problem.code not in ("stream_not_found", "internal"):
+                # Deleted since the page was read, damaged, or not for this engine, which the log tells: the others can
+                # be listed.
+                if problem.code not in ("stream_not_found", "internal", "engine_unavailable"):
                     raise
 
         def look() -> list[StreamInfo]:
@@ -254,7 +266,8 @@ class StreamHost:
             drift=answers.drift(arrays),
             errors=answers.errors(stream.spec, arrays),
             parameters=stream.model.engine.num_params,
-            state_bytes=stream.model.engine.layout.row_bytes,
+            state_bytes=stream.model.engine.bytes_per_stream,
+            engine=stream.model.engine.name,
             durability=self._durability,
         )
 

@@ -12,10 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+from liquid_core.engine.engine import Engine, EngineKind, build_engine
 from liquid_core.engine.slab import Slab
-from liquid_core.engine.torch_engine import TorchEngine
 from liquid_core.spec import ModelSpec
-from liquid_core.state import numeric_fingerprint
 from service.problems import Problem
 
 Result = TypeVar("Result")
@@ -26,23 +25,31 @@ class Model:
     """A spec's engine and slab."""
 
     spec: ModelSpec
-    engine: TorchEngine
+    engine: Engine
     slab: Slab
-
-    @property
-    def name(self) -> str:
-        """Kind of the cell: the `model` label of metrics."""
-        return self.spec.cell_spec.kind
+    #: Kind of the cell: the `model` label of metrics.
+    name: str
 
     @property
     def numerics(self) -> str:
-        return numeric_fingerprint(self.engine.name)
+        """What decides the last bits of its streams."""
+        return self.engine.numerics
 
 
 class EngineRoom:
-    """The worker thread and the models that it owns."""
+    """The worker thread and the models that it owns.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    kind
+        Which engine the models get.
+    threads
+        Threads that an engine may spread the streams of one micro-batch over; they change no bit.
+    """
+
+    def __init__(self, kind: EngineKind = "auto", *, threads: int = 1) -> None:
+        self._kind = kind
+        self._threads = threads
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._models: dict[str, Model] = {}
         self._closed = False
@@ -54,10 +61,20 @@ class EngineRoom:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def model(self, spec: ModelSpec) -> Model:
-        """The one model of `spec`, built where it is not there; to be called in the engine's thread."""
+        """The one model of `spec`, built where it is not there; to be called in the engine's thread.
+
+        Raises
+        ------
+        SpecError
+            The spec cannot be built.
+        EngineUnavailableError
+            The native engine was asked for and does not know the spec's cell.
+        """
         model = self._models.get(spec.digest)
         if model is None:
-            model = self._models[spec.digest] = _build(spec)
+            engine = build_engine(spec, self._kind, threads=self._threads)
+            model = Model(spec=spec, engine=engine, slab=Slab(engine.layout), name=spec.cell_spec.kind)
+            self._models[spec.digest] = model
         return model
 
     def release(self, model: Model) -> None:
@@ -72,11 +89,6 @@ class EngineRoom:
         """Finish what was asked for, and take nothing more."""
         self._closed = True
         await asyncio.to_thread(self._thread.shutdown)
-
-
-def _build(spec: ModelSpec) -> Model:
-    engine = TorchEngine(spec)
-    return Model(spec=spec, engine=engine, slab=Slab(engine.layout))
 
 
 __all__ = ["EngineRoom", "Model"]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -137,13 +138,15 @@ class Pipeline:
         stepped = time.perf_counter()
         repeats = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.DUPLICATE]
         answered |= await self._answer_again(repeats)
+        settled: list[tuple[Waiting, Outcome]] = []
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if waiting.stream.id in failed:
                 continue
             if isinstance(outcome, Admitted):
                 outcome = answered[id(outcome)]
-            self._count(waiting, outcome)
+            settled.append((waiting, outcome))
             waiting.submission.settle(outcome)
+        self._count(settled)
         for stream_id, reason in failed.items():
             await self._give_up([waiting for waiting in batch if waiting.stream.id == stream_id], reason)
         self._time(batch, begun, appended, stepped)
@@ -207,11 +210,10 @@ class Pipeline:
             Append(
                 stream_id=stream_id,
                 first_position=entries[0].position,
-                entries=[
-                    encode_entry(entry.record, entry.position, self._store.epoch_of(stream_id)) for entry in entries
-                ],
+                entries=[encode_entry(entry.record, entry.position, epoch) for entry in entries],
             )
             for stream_id, entries in by_stream.items()
+            for epoch in [self._store.epoch_of(stream_id)]
         ]
 
     async def _append_with_retries(self, appends: list[Append]) -> Sequence[str]:
@@ -244,7 +246,7 @@ class Pipeline:
         """Apply the records; the outcome of each by its identity."""
         by_model: dict[str, list[Admitted]] = {}
         for admitted in fresh:
-            by_model.setdefault(admitted.stream.spec.digest, []).append(admitted)
+            by_model.setdefault(admitted.stream.model.spec.digest, []).append(admitted)
         outcomes: dict[int, Outcome] = {}
         for group in by_model.values():
             model = group[0].stream.model
@@ -252,22 +254,24 @@ class Pipeline:
             results = await self._room.run(partial(_step_group, model, group))
             self._metrics.batch_duration_seconds.labels(model=model.name).observe(time.perf_counter() - started)
             self._metrics.batch_size.labels(model=model.name).observe(len(group))
-            for index, admitted in enumerate(group):
-                outcomes[id(admitted)] = self._outcome(admitted, results, index)
+            self._observe_learning(model, group, results)
+            made = answers.predictions_of_many(model.spec, results.prediction, results.half_width)
+            scores, alarms = results.anomaly.tolist(), results.drift.tolist()
+            for admitted, predictions, score, alarm in zip(group, made, scores, alarms, strict=True):
+                outcomes[id(admitted)] = self._outcome(
+                    admitted, predictions, answers.score(score), answers.detector(alarm)
+                )
         return outcomes
 
-    def _outcome(self, admitted: Admitted, results: StepResults, index: int) -> SampleResult | LabelResult:
+    def _outcome(
+        self, admitted: Admitted, made: list[Prediction], anomaly: float | None, drift: str | None
+    ) -> SampleResult | LabelResult:
         stream, record = admitted.stream, admitted.record
-        anomaly = answers.score(results.anomaly[index])
-        drift = answers.detector(bool(results.drift[index]))
-        self._observe_learning(admitted, results, index)
         if isinstance(record, Label):
             self._history.label(stream.id, record.seq, answers.label(stream.spec, record.y))
             return self._label_result(record.seq, anomaly, drift)
-        made = answers.predictions(stream.spec, results.prediction[index], results.half_width[index])
-        self._history.sample(
-            stream.id,
-            HistoryPoint(
+        if self._history.has_place(stream.id):
+            point = HistoryPoint(
                 seq=record.seq,
                 t=record.t,
                 x=answers.values(record.x),
@@ -275,8 +279,8 @@ class Pipeline:
                 predictions=made,
                 anomaly=anomaly,
                 drift=drift,
-            ),
-        )
+            )
+            self._history.sample(stream.id, point)
         return self._sample_result(record.seq, made, anomaly, drift)
 
     def _label_result(
@@ -313,41 +317,52 @@ class Pipeline:
 
     # --- afterwards --------------------------------------------------------------------------------------------------
 
-    def _observe_learning(self, admitted: Admitted, results: StepResults, index: int) -> None:
-        model = admitted.stream.model.name
-        update = results.update[index]
-        if update != Update.NONE:
-            self._metrics.updates.labels(model=model, result="ok" if update == Update.APPLIED else "skipped").inc()
-        if results.surprise[index] >= 0:
-            self._metrics.prequential_error.labels(model=model).observe(results.surprise[index])
-        if results.drift[index]:
-            self._metrics.drift_events.labels(model=model, detector=answers.DETECTOR).inc()
-            log.info("drift_detected", stream_id=admitted.stream.id, seq=admitted.record.seq)
+    # To look a metric's labels up takes longer than to count, so each is looked up once a micro-batch.
 
-    def _count(self, waiting: Waiting, outcome: Outcome) -> None:
-        metrics, model = self._metrics, waiting.stream.model.name
-        if isinstance(outcome, ProblemItem):
-            result = "rejected"
-            if isinstance(waiting.item, SampleIn):
-                metrics.samples_rejected.labels(reason=outcome.problem["code"]).inc()
-        else:
-            result = "duplicate" if outcome.duplicate else "applied"
-        if isinstance(waiting.item, LabelIn):
-            metrics.labels.labels(result=result).inc()
-        else:
-            metrics.samples.labels(model=model, result=result).inc()
+    def _observe_learning(self, model: Model, group: list[Admitted], results: StepResults) -> None:
+        updates = results.update.tolist()
+        for update, result in ((Update.APPLIED, "ok"), (Update.SKIPPED, "skipped")):
+            if number := updates.count(update):
+                self._metrics.updates.labels(model=model.name, result=result).inc(number)
+        errors = self._metrics.prequential_error.labels(model=model.name)
+        for surprise in results.surprise.tolist():
+            if surprise >= 0:
+                errors.observe(surprise)
+        for admitted, alarm in zip(group, results.drift.tolist(), strict=True):
+            if alarm:
+                self._metrics.drift_events.labels(model=model.name, detector=answers.DETECTOR).inc()
+                log.info("drift_detected", stream_id=admitted.stream.id, seq=admitted.record.seq)
+
+    def _count(self, settled: list[tuple[Waiting, Outcome]]) -> None:
+        samples: Counter[tuple[str, str]] = Counter()
+        labels: Counter[str] = Counter()
+        for waiting, outcome in settled:
+            if isinstance(waiting.item, LabelIn):
+                labels[_result(outcome)] += 1
+                continue
+            samples[waiting.stream.model.name, _result(outcome)] += 1
+            if isinstance(outcome, ProblemItem):
+                self._metrics.samples_rejected.labels(reason=outcome.problem["code"]).inc()
+        for (model, result), number in samples.items():
+            self._metrics.samples.labels(model=model, result=result).inc(number)
+        for result, number in labels.items():
+            self._metrics.labels.labels(result=result).inc(number)
 
     def _time(self, batch: list[Waiting], begun: float, appended: float, stepped: float) -> None:
         now = time.perf_counter()
+        received: dict[str, list[float]] = {}
         for waiting in batch:
-            model = waiting.stream.model.name
-            for stage, seconds in (
-                ("queue", begun - waiting.submission.received_at),
-                ("append", appended - begun),
-                ("step", stepped - appended),
-                ("total", now - waiting.submission.received_at),
-            ):
-                self._metrics.step_duration_seconds.labels(model=model, stage=stage).observe(seconds)
+            received.setdefault(waiting.stream.model.name, []).append(waiting.submission.received_at)
+        for model, moments in received.items():
+            queue, append, step, total = (
+                self._metrics.step_duration_seconds.labels(model=model, stage=stage)
+                for stage in ("queue", "append", "step", "total")
+            )
+            for received_at in moments:
+                queue.observe(begun - received_at)
+                append.observe(appended - begun)
+                step.observe(stepped - appended)
+                total.observe(now - received_at)
 
     async def _snapshot_where_due(self, fresh: list[Admitted]) -> None:
         touched = {admitted.stream.id: admitted.stream for admitted in fresh}.values()
@@ -370,6 +385,13 @@ def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, R
 def _step_group(model: Model, group: list[Admitted]) -> StepResults:
     slots, records = [admitted.stream.slot for admitted in group], [admitted.record for admitted in group]
     return model.engine.step(model.slab, slots, records)
+
+
+def _result(outcome: Outcome) -> str:
+    """The `result` label of an outcome."""
+    if isinstance(outcome, ProblemItem):
+        return "rejected"
+    return "duplicate" if outcome.duplicate else "applied"
 
 
 def _read_anew() -> Problem:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.admission import Ledger
 from liquid_core.engine.records import Record
-from liquid_core.errors import SpecError, StateFormatError
+from liquid_core.errors import EngineUnavailableError, SpecError, StateFormatError
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
 from liquid_core.types import ByteArray
@@ -127,6 +127,8 @@ class StreamTable:
             model = await self._room.run(partial(self._room.model, spec))
         except SpecError as error:
             raise Problem(error.code if error.code in CATALOGUE else "spec_invalid", str(error)) from error
+        except EngineUnavailableError as error:
+            raise _not_for_this_engine(error) from error
         meta = StreamMeta(spec=spec, created_at=time.time())
         async with self._lock(stream_id):
             try:
@@ -175,6 +177,9 @@ class StreamTable:
         except (StoreCorrupt, StateFormatError, SpecError, msgspec.MsgspecError) as error:
             log.error("stream_unreadable", stream_id=stream_id, error=str(error))
             raise Problem("internal", "the stored stream cannot be read; the server's log says why.") from error
+        except EngineUnavailableError as error:
+            log.error("stream_not_for_this_engine", stream_id=stream_id, error=str(error))
+            raise _not_for_this_engine(error) from error
         hot = HotStream(
             id=stream_id,
             meta=meta,
@@ -217,6 +222,10 @@ class StreamTable:
 
     def _lock(self, stream_id: str) -> asyncio.Lock:
         return self._locks.setdefault(stream_id, asyncio.Lock())
+
+
+def _not_for_this_engine(error: EngineUnavailableError) -> Problem:
+    return Problem("engine_unavailable", f"{error} A server with --engine auto takes it.")
 
 
 def _read_row(stream_id: str, blob: bytes, model: Model) -> ByteArray:

@@ -13,7 +13,7 @@ from service.problems import Problem
 from service.shard.models import EngineRoom
 from service.shard.pipeline import Pipeline
 from service.shard.snapshots import Snapshotter
-from service.shard.streams import StreamTable
+from service.shard.streams import HotStream, StreamTable
 from service.store import Fenced, StoreError, StreamStore
 
 log = structlog.get_logger(__name__)
@@ -111,11 +111,20 @@ class Upkeep:
         idle = [hot for hot in self._table.hot() if hot.replay_length > 0 and hot.changed_at < before]
         await self._snapshotter.write(idle)
 
+    def _show_stream_bytes(self, hot: list[HotStream]) -> None:
+        by_model: dict[str, list[int]] = {}
+        for stream in hot:
+            by_model.setdefault(stream.model.name, []).append(stream.model.engine.bytes_per_stream)
+        self._metrics.stream_bytes.clear()
+        for name, sizes in by_model.items():
+            self._metrics.stream_bytes.labels(model=name).set(sum(sizes) / len(sizes))
+
     async def _show_fleet(self) -> None:
         hot = self._table.hot()
         metrics = self._metrics
         metrics.streams_hot.set(len(hot))
         metrics.state_bytes.set(sum(model.slab.num_bytes for model in self._room.models()))
+        self._show_stream_bytes(hot)
         behind = [stream for stream in hot if stream.replay_length > 0]
         metrics.log_entries_since_snapshot_max.set(max((stream.replay_length for stream in behind), default=0))
         oldest = min((stream.snapshot_at for stream in behind), default=time.monotonic())

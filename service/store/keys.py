@@ -52,7 +52,8 @@ class Keys:
 
     def of_stream(self, stream_id: str) -> tuple[str, str, str]:
         """Meta, log and snapshots: the keys of a stream in the order in which the scripts take them."""
-        return self.meta(stream_id), self.log(stream_id), self.snapshots(stream_id)
+        tag = self._tag(self.shard_of(stream_id))
+        return f"{tag}meta:{stream_id}", f"{tag}log:{stream_id}", f"{tag}snap:{stream_id}"
 
     def _tag(self, shard: int) -> str:
         return f"{self.namespace}:{{s{shard:03d}}}:"

@@ -115,8 +115,12 @@ def test_streams_lists_what_is_there(server, client):
 
 
 def test_info_finds_the_server(server):
-    """A running server is reported with its durability."""
-    assert f"server at {server.url}: ready" in liquidstream("info", "--url", server.url).stdout
+    """A running server is reported with its durability and its engine, which is this installation's."""
+    lines = liquidstream("info", "--url", server.url).stdout.splitlines()
+    (found,) = [line for line in lines if line.startswith(f"server at {server.url}: ready")]
+    (engine,) = [line.strip() for line in lines if line.startswith("  engine ")]
+    assert "durability fsync" in found
+    assert found.endswith(engine.partition(":")[0])
 
 
 def test_the_demo_ends_with_its_table():

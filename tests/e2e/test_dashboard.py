@@ -91,6 +91,7 @@ def test_the_page_lists_every_stream_with_its_errors(opened: Watched) -> None:
         cells = rows.filter(has_text=stream).locator("td")
         expect(cells).to_have_text([task, cell, number, some, ratio, number])
     expect(page.get_by_role("status")).to_contain_text("Ready")
+    expect(page.get_by_role("status")).to_contain_text("engine")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -24,11 +24,12 @@ import pytest
 from river import datasets
 from safetensors.numpy import load
 
+from liquid_core.engine.engine import build_engine
 from liquid_core.engine.records import Label, Record, Sample
 from liquid_core.engine.slab import Slab
-from liquid_core.engine.torch_engine import TorchEngine
 from liquid_core.spec import ModelSpec
 from service.child_server import ChildServer
+from service.settings import Settings
 from service.shard import answers
 
 pytestmark = pytest.mark.timeout(240)
@@ -87,7 +88,7 @@ def plans(length: int) -> list[Plan]:
 
 def fold(plan: Plan) -> tuple[dict[int, Any], dict[str, Any]]:
     """Answers by seq and final arrays of the uninterrupted stream."""
-    engine = TorchEngine(plan.spec)
+    engine = build_engine(plan.spec, Settings().engine)
     slab = Slab(engine.layout)
     slot = slab.load(engine.initial_row())
     results = engine.step(slab, [slot] * len(plan.records), plan.records)

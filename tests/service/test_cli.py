@@ -54,6 +54,16 @@ def test_info_says_that_nobody_answers(run):
     assert "no server" in result.output
 
 
+def test_info_names_the_engine_and_what_it_lacks(run, monkeypatch):
+    """Who wonders why the server is slow finds the reason here, and what to do."""
+    monkeypatch.setenv("LIQUID_ISA", "z80")
+    result = run("info", "--url", "http://127.0.0.1:9")
+    assert result.exit_code == 0
+    (line,) = [line for line in result.output.splitlines() if line.strip().startswith("engine")]
+    assert line.strip().startswith("engine torch: ")
+    assert len(line) > 40
+
+
 @pytest.mark.parametrize("command", ["streams", "replay"])
 def test_without_a_server_the_message_says_how_to_start_one(run, data, command):
     """Exit code 3 means that nobody is there."""

@@ -62,6 +62,8 @@ def test_loopback_has_many_names(host: str) -> None:
         ({"port": "many"}, "port"),
         ({"max_batch_size": 0}, "max_batch_size"),
         ({"log_level": "loud"}, "log_level"),
+        ({"engine": "steam"}, "engine"),
+        ({"engine_threads": -1}, "engine_threads"),
         ({"redis_url": "http://hunter2@x"}, "redis_url"),
         ({"api_keys": ("hunter2 two",)}, "api_keys"),
         ({"speed": "hunter2"}, "speed"),

@@ -150,6 +150,8 @@ class StreamInfo:
     state_bytes: int
     created_at: float
     durability: str
+    engine: str
+    """What steps it: ``native`` kernels, or the ``torch`` reference."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -170,6 +172,7 @@ class StreamInfo:
             state_bytes=data.get("state_bytes", 0),
             created_at=data.get("created_at", 0.0),
             durability=data.get("durability", "unknown"),
+            engine=data.get("engine", "unknown"),
         )
 
 
@@ -181,7 +184,10 @@ class Readiness:
     store: str
     durability: str
     engine: str
+    """``native`` with the instruction set of its kernels, or ``torch``."""
     reasons: tuple[str, ...]
+    engine_fallback: str | None = None
+    """Why it is ``torch`` where native kernels were wanted, and what to do about it."""
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -191,6 +197,7 @@ class Readiness:
             durability=data.get("durability", "unknown"),
             engine=data.get("engine", "unknown"),
             reasons=tuple(data.get("reasons") or ()),
+            engine_fallback=data.get("engine_fallback"),
         )
 
 

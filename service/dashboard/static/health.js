@@ -7,8 +7,9 @@ const SURVIVES = { fsync: "power loss", everysec: "a crash of the service", memo
 export function Health({ readiness, error }) {
   if (error) return html`<p class="health bad" role="status"><span class="dot"></span>Unreachable</p>`;
   if (!readiness) return html`<p class="health" role="status"><span class="dot"></span>Connecting</p>`;
-  const { ready, store, durability, engine, reasons = [] } = readiness;
-  const title = durability in SURVIVES ? `An acknowledged sample survives ${SURVIVES[durability]}.` : "";
+  const { ready, store, durability, engine, engine_fallback: fallback, reasons = [] } = readiness;
+  const survives = durability in SURVIVES && `An acknowledged sample survives ${SURVIVES[durability]}.`;
+  const title = [survives, fallback && `The engine is not the native one: ${fallback}`].filter(Boolean).join("\n");
   const facts = [store && `store ${store}`, durability && `durability ${durability}`, engine && `engine ${engine}`];
   return html`
     <p class="health ${ready ? "good" : "bad"}" role="status">

@@ -133,6 +133,7 @@ function Facts({ info }) {
     ["Last sample", moment(info.last_t)],
     ["Weights", count(info.parameters)],
     ["State", bytes(info.state_bytes)],
+    ["Engine", info.engine],
   ];
   return html`<dl class="facts">
     ${facts.filter(([, value]) => value !== null).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}

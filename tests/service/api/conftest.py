@@ -98,6 +98,7 @@ class FakeStream:
             parameters=0,
             state_bytes=0,
             durability="memory",
+            engine="fake",
         )
 
 
@@ -114,6 +115,7 @@ class FakeHost:
         #: With it every stream exists, whatever its id.
         self.spec_of_all: ModelSpec | None = None
         self.unready: list[str] = []
+        self.engine_fallback: str | None = None
         self.started = self.drained = False
 
     async def start(self) -> None:
@@ -194,7 +196,12 @@ class FakeHost:
 
     def readiness(self) -> Readiness:
         return Readiness(
-            ready=not self.unready, store="fake", durability="memory", engine="fake", reasons=list(self.unready)
+            ready=not self.unready,
+            store="fake",
+            durability="memory",
+            engine="fake",
+            engine_fallback=self.engine_fallback,
+            reasons=list(self.unready),
         )
 
 

@@ -24,11 +24,21 @@ async def test_a_live_server_may_be_unready(client: httpx.AsyncClient, host) -> 
 async def test_strangers_hear_only_whether_it_is_ready(open_app, host, tmp_path: Path) -> None:
     """With keys, details need one."""
     host.unready = ["the store does not answer"]
+    host.engine_fallback = "no kernels were built"
     async with open_app(Settings(data_dir=tmp_path, api_keys=(KEY,))) as client:
         stranger = (await client.get("/readyz")).json()
         friend = (await client.get("/readyz", headers={"Authorization": f"Bearer {KEY}"})).json()
-    assert (stranger["ready"], stranger["store"], stranger["reasons"]) == (False, "", [])
+    assert (stranger["ready"], stranger["store"], stranger["engine"], stranger["reasons"]) == (False, "", "", [])
+    assert stranger["engine_fallback"] is None
     assert (friend["store"], friend["reasons"]) == ("fake", host.unready)
+
+
+async def test_a_slower_engine_is_ready_and_says_why(client: httpx.AsyncClient, host) -> None:
+    """That kernels are missing keeps nobody from sending samples."""
+    host.engine_fallback = "no kernels were built"
+    readiness = (await client.get("/readyz")).json()
+    assert (readiness["ready"], readiness["engine"], readiness["reasons"]) == (True, "fake", [])
+    assert readiness["engine_fallback"] == "no kernels were built"
 
 
 async def test_the_version_is_told(client: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """Hosts on the real store with tiny models, and the fold that they are held to.
 
-What counts as right is the fold: the engine, applied once to each record in order, beside no other stream.
+What counts as right is the fold: the engine, applied once to each record in order, beside no other stream. It is the
+engine that the server runs: native, or torch with LIQUID_ENGINE=torch.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
+from liquid_core.engine.engine import build_engine
 from liquid_core.engine.records import Label, Record, Sample
 from liquid_core.engine.slab import Slab
-from liquid_core.engine.torch_engine import TorchEngine
 from liquid_core.spec import ModelSpec
 from service.messages import LabelIn, Prediction, ProblemItem, SampleIn
 from service.metrics import Metrics
 from service.settings import Settings
 from service.shard import answers, intake
+from service.shard.engine_choice import choose_engine
 from service.shard.host import StreamHost
 from service.store import Append, AppendOutcome, StoreUnavailable, StreamStore
 
@@ -85,7 +87,7 @@ class Fold:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
-        self._engine = TorchEngine(spec)
+        self._engine = build_engine(spec, Settings().engine)
         self._slab = Slab(self._engine.layout)
         self._slot = self._slab.load(self._engine.initial_row())
         self.answers: dict[int, list[Prediction]] = {}
@@ -151,7 +153,7 @@ class Rig:
     def __init__(self, store: FaultyStore, settings: Settings) -> None:
         self.store = store
         self.metrics = Metrics()
-        self.host = StreamHost(settings, store, self.metrics)
+        self.host = StreamHost(settings, store, self.metrics, choose_engine(settings.engine))
 
     def value(self, name: str, **labels: str) -> float:
         """One number of the metrics; 0 where it was never counted."""

@@ -34,6 +34,15 @@ def test_a_classification_names_the_likeliest_class() -> None:
     assert made == Prediction(label="loud", probabilities={"calm": 0.2, "loud": 0.7, "shrill": 0.1})
 
 
+@pytest.mark.parametrize("task", ["forecast", "regression", "classification"])
+def test_many_are_what_each_is(task: str) -> None:
+    """To the last bit."""
+    spec, random = tiny(task), np.random.default_rng(7)
+    prediction, half_width = random.random((9, spec.num_outputs)), random.random((9, spec.num_outputs))
+    each = [answers.predictions(spec, *pair) for pair in zip(prediction, half_width, strict=True)]
+    assert answers.predictions_of_many(spec, prediction, half_width) == each
+
+
 def test_missing_values_are_null_again() -> None:
     """As they came."""
     assert answers.values((1.0, math.nan, 0.0)) == [1.0, None, 0.0]

@@ -59,12 +59,22 @@ async def test_streams_take_turns() -> None:
 
 
 async def test_who_had_a_turn_stands_behind_the_others() -> None:
-    """With room for one stream a micro-batch, each comes every third time."""
-    queue = batcher(max_batch_size=MAX_PER_STREAM)
+    """With room for one record a micro-batch, each stream comes every third time."""
+    queue = batcher(max_batch_size=1)
     for stream_id in "abc":
-        queue.offer(submission(stream_id, 3 * MAX_PER_STREAM))
+        queue.offer(submission(stream_id, 3))
     turns = [(await next_batch(queue))[0].stream.id for _ in range(9)]
     assert turns == [*"abcabcabc"]
+
+
+async def test_many_streams_share_a_micro_batch() -> None:
+    """Each comes with as many records as there is room for of all, and a newcomer with the next micro-batch."""
+    queue = batcher(max_batch_size=12)
+    for stream_id in "abcd":
+        queue.offer(submission(stream_id, 100))
+    assert [stream_id for stream_id, _ in seqs(await next_batch(queue))] == [*"aaabbbcccddd"]
+    queue.offer(submission("new", 1))
+    assert ("new", 1) in seqs(await next_batch(queue))
 
 
 async def test_a_big_submission_is_spread_and_answered_whole() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.messages import HistoryPoint, Prediction
-from service.shard.history import MAX_NUMBERS, MAX_POINTS, MAX_STREAMS, HistoryBook
+from service.shard.history import MAX_BYTES, MAX_POINTS, MAX_STREAMS, HistoryBook
 
 
 def point(seq: int) -> HistoryPoint:
@@ -51,8 +51,26 @@ def test_wide_streams_keep_fewer_points() -> None:
     for seq in range(1, 101):
         book.sample("pump", HistoryPoint(seq=seq, t=1.0, x=[0.0] * 200, y=None, predictions=[wide]))
     kept = book.read("pump", 100)
-    assert len(kept) == MAX_NUMBERS // 3200
-    assert kept[-1].seq == 100
+    assert [point.seq for point in kept] == [*range(101 - len(kept), 101)]
+    assert MAX_BYTES / 2 < len(kept) * 3200 * 8 < MAX_BYTES
+
+
+def test_what_is_read_is_what_was_written() -> None:
+    """Holes, names, numbers to the last bit, and what there was none of."""
+    book = HistoryBook()
+    made = [
+        Prediction(horizon=1, y=[0.1], lower=[-1e-300], upper=[1e30]),
+        Prediction(label="a", probabilities={"a": 1}),
+    ]
+    written = [
+        HistoryPoint(
+            seq=1, t=1e9 + 1 / 3, x=[None, 0.1], y=[1.0, 2.0], predictions=made, anomaly=0.3, drift="detector"
+        ),
+        HistoryPoint(seq=2, t=2e9, x=[], y=3.0, predictions=[]),
+    ]
+    for point in written:
+        book.sample("pump", point)
+    assert book.read("pump", 9) == written
 
 
 def test_a_forgotten_stream_has_no_past() -> None:

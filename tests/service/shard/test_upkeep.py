@@ -54,6 +54,8 @@ async def test_the_fleet_is_measured(open_host: OpenHost) -> None:
     low, middle, high = (rig.value("prequential_error_ratio", model="cfc", quantile=q) for q in ("0.1", "0.5", "0.9"))
     assert 0 < low <= middle <= high
     assert rig.value("state_bytes") > 0
+    (pump,) = (info for info in (await rig.host.list(None, 10)).streams if info.id == "pump-1")
+    assert rig.value("stream_bytes", model="cfc") == pump.state_bytes
     await rig.host.delete("pump-0")
     await until(lambda: rig.value("streams_hot") == 3 and rig.value("streams") == 3)
 
