@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
-from safetensors.numpy import save
 
 from liquid_core.engine.layout import StateLayout
 from liquid_core.errors import SpecError, StateFormatError
@@ -27,6 +27,7 @@ FORMAT_VERSION = 2
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "BOOL": np.bool_, "U8": np.uint8}
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,9 @@ class StreamState:
 
     def to_bytes(self, layout: StateLayout) -> bytes:
         """The state as a safetensors file."""
-        views = layout.views(self.row[None])
-        arrays = {name: np.ascontiguousarray(view).reshape(view.shape[1:]) for name, view in views.items()}
-        header = {
-            "format": "liquidstream.state",
-            "version": str(FORMAT_VERSION),
-            "spec": self.spec.to_json().decode(),
-            "numerics": self.numerics,
-        }
-        return bytes(save(arrays, metadata=header))
+        header = _header(layout, self.spec.to_json(), self.numerics)
+        row = self.row.data
+        return b"".join([header, *(row[start:end] for start, end in layout.spans)])
 
     @classmethod
     def from_bytes(cls, data: bytes, layout: StateLayout, spec: ModelSpec) -> StreamState:
@@ -83,6 +78,29 @@ class StreamState:
         for name, view in views.items():
             view[0] = _read_array(name, tensors[name], view[0])
         return cls(spec=spec, row=row, numerics=header["numerics"])
+
+
+@lru_cache(maxsize=256)
+def _header(layout: StateLayout, spec: bytes, numerics: str) -> bytes:
+    """Length and JSON header of a safetensors file whose arrays are a row's fields, in order, without gaps.
+
+    It is the same for all streams of a spec, and a snapshot is written every few records: it is made once.
+    """
+    header: dict[str, Any] = {
+        "__metadata__": {
+            "format": "liquidstream.state",
+            "version": str(FORMAT_VERSION),
+            "spec": spec.decode(),
+            "numerics": numerics,
+        }
+    }
+    end = 0
+    for field in layout.fields:
+        start, end = end, end + field.num_bytes
+        header[field.name] = {"dtype": _NAMES[field.dtype], "shape": field.shape, "data_offsets": (start, end)}
+    text = msgspec.json.encode(header)
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
 
 
 def read_header(data: bytes) -> dict[str, str]:

@@ -52,6 +52,8 @@ class StateLayout:
             offset += -(-field.num_bytes // ALIGNMENT) * ALIGNMENT
         self.fields = tuple(fields)
         self.row_bytes = offset
+        #: For each field where its bytes begin and end in a row.
+        self.spans = tuple((field.offset, field.offset + field.num_bytes) for field in fields)
 
     def views(self, rows: ByteArray) -> dict[str, NDArray[Any]]:
         """Arrays ``(batch, *shape)`` that look into `rows` `(batch, row_bytes)`; writing to them writes the rows."""

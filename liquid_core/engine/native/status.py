@@ -40,12 +40,14 @@ def load_kernels() -> ModuleType:
         ) from error
     if not kernels.supported():
         raise EngineUnavailableError(
-            f"this processor runs none of the instruction sets that kernels were built for: {kernels.built()}."
+            "this processor runs none of the instruction sets that kernels were built for: "
+            f"{', '.join(kernels.built())}."
         )
     wanted = os.environ.get(ISA_VARIABLE)
     if wanted is not None and wanted not in kernels.supported():
         raise EngineUnavailableError(
-            f"{ISA_VARIABLE}={wanted} is not among the instruction sets that can be used here: {kernels.supported()}."
+            f"{ISA_VARIABLE}={wanted} is not among the instruction sets that can be used here: "
+            f"{', '.join(kernels.supported())}."
         )
     return kernels
 

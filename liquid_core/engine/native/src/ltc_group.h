@@ -1,9 +1,11 @@
 // Liquid time-constant cells, a group of streams side by side: a stream a lane, as many as a vector holds.
 //
-// The kernel walks the synapses that exist; each is a handful of instructions for all streams of the group. Weights are
-// packed from the streams' rows when a group is bound and when an update has changed them, and gradients are unpacked for
-// the optimiser, which works on rows: that moves a third of the bytes that groups resident in memory would save, and a
-// stream's state stays one contiguous row whoever steps it next.
+// The kernel walks the synapses that exist; each is a handful of instructions for all streams of the group.
+//
+// Groups are packed on the fly: weights come from the streams' rows when a group is bound and when an update has changed
+// them, and the gradient goes back for the optimiser, which works on rows. That takes about a fortieth of a step. Groups
+// resident in memory would save it, but every stream that comes, goes, is saved or steps alone would have to be moved in or
+// out of its lane; a row is copied as it is.
 #pragma once
 
 #include "ltc.h"
