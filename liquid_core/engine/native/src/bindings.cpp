@@ -37,15 +37,15 @@ DECLARE(arm64)
 
 namespace {
 
-
-// The best one first. Asking a set for itself runs code of that set, so its address alone is taken of those that this
-// processor cannot run.
+// An instruction set that kernels were built for. Asking a set for itself runs code of that set, so of those that this
+// processor cannot run only the address is taken.
 struct Built {
     const char* name;
     const InstructionSet& (*get)();
     bool supported;
 };
 
+// The best one first.
 std::vector<Built> all_built() {
     std::vector<Built> built;
 #if defined(__x86_64__)

@@ -119,10 +119,16 @@ LIQUID_INLINE void store_sums(const DoubleVector* a, double* to) {
 template <class Real>
 static void back(const Linear& map, const Real* working, const Real* dy, int from, Real* dz, int turn) {
     constexpr int width = Simd<Real>::width, rows = rows_at_once<Real>;
-    const int stride = map.stride, tiles = (map.inputs - from) / rows;
+    const int stride = map.stride, wanted = map.inputs - from, tiles = (wanted + rows - 1) / rows;
     const Real* weights = working + map.weights;
+    if (wanted < rows) {
+        for (int k = from; k < map.inputs; ++k) dz[k] = dot(weights + k * stride, dy, stride);
+        return;
+    }
     for (int tile = 0; tile < tiles; ++tile) {
-        const int k = from + rows * (turn % 2 == 0 ? tile : tiles - 1 - tile);
+        const int first = from + rows * (turn % 2 == 0 ? tile : tiles - 1 - tile), last_start = map.inputs - rows;
+        // The last rows begin a whole tile before the end: some are worked out twice, with the same result.
+        const int k = first < last_start ? first : last_start;
         const Real* w = weights + k * stride;
         Vec<Real> total[rows] = {};
         for (int o = 0; o < stride; o += width) {
@@ -131,7 +137,6 @@ static void back(const Linear& map, const Real* working, const Real* dy, int fro
         }
         store_sums(total, dz + k);
     }
-    for (int k = from + rows * tiles; k < map.inputs; ++k) dz[k] = dot(weights + k * stride, dy, stride);
 }
 
 // --- back to the weights: a sum over the steps of the window -------------------------------------------------------------

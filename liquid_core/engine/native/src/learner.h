@@ -61,11 +61,11 @@ class Learner {
         differentiate(seats);
         // Of several equal streams, take one from the middle.
         const int lane = seats / 2;
-        network_.gradient(0);
         const Seat<Real>& seat = seats_[lane];
+        const Real* all = network_.gradient(0);
+        const Real* gradient = lane == 0 ? all : network_.gradient(lane);
         std::memcpy(lesson.loss, &seat.loss, sizeof(Real));
-        std::memcpy(lesson.gradient, lane == 0 ? network_.gradient(0) : network_.gradient(lane),
-                    sizeof(Real) * static_cast<size_t>(plan_->num_params));
+        std::memcpy(lesson.gradient, gradient, sizeof(Real) * static_cast<size_t>(plan_->num_params));
         const int per_horizon = plan_->outputs / plan_->num_horizons, width = plan_->readout_features;
         for (int o = 0; o < plan_->outputs; ++o) {
             std::memcpy(static_cast<Real*>(lesson.features) + o * width,
