@@ -17,7 +17,7 @@ help:
 	@echo "make test          run all tests"
 	@echo "make serve         run the service on http://127.0.0.1:8765"
 	@echo "make lint          ruff and mypy"
-	@echo "make bench-engine  time the engines beside their peers, half an hour; two minutes with ARGS=--quick"
+	@echo "make bench-engine  time the engines beside their peers, thoroughly; in two minutes with ARGS=--quick"
 	@echo "make format        let ruff format the code"
 	@echo "make clean         remove .venv and caches"
 

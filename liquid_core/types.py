@@ -27,8 +27,10 @@ FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 ByteArray = NDArray[np.uint8]
+#: Places in a vector or a row, as kernels count them.
+Indices = NDArray[np.int32]
 
 #: A cell's parameters by name, each of its own shape or with a leading ``batch`` axis (a weight set a stream).
 Parameters = Mapping[str, Tensor]
 
-__all__ = ["BoolArray", "ByteArray", "FloatArray", "IntArray", "Parameters"]
+__all__ = ["BoolArray", "ByteArray", "FloatArray", "Indices", "IntArray", "Parameters"]

@@ -18,14 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from liquid_core.engine.admission import fingerprint
-from liquid_core.engine.anatomy import layout_for, num_inputs
-from liquid_core.engine.initial import fresh_row
-from liquid_core.engine.layout import StateLayout
 from liquid_core.engine.records import Record, Sample
 from liquid_core.engine.results import StepResults
+from liquid_core.engine.rows import RowEngine
 from liquid_core.engine.slab import Slab
 from liquid_core.engine.tile import Tile, TileRecords
-from liquid_core.learner.network import Network, torch_type
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray, IntArray
 
@@ -33,7 +30,7 @@ from liquid_core.types import ByteArray, IntArray
 TILE = 8
 
 
-class TorchEngine:
+class TorchEngine(RowEngine):
     """Steps streams of one spec.
 
     Parameters
@@ -47,25 +44,8 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32) -> None:
-        self.spec = spec
-        self.network = Network(spec, num_inputs(spec), torch_type(real))
-        self.layout: StateLayout = layout_for(spec, self.network, real)
-        self._fresh_row = fresh_row(self.layout, self.network)
+        super().__init__(spec, real)
         self.numerics = numeric_fingerprint(self.name)
-
-    @property
-    def num_params(self) -> int:
-        """Effective parameters of one stream."""
-        return self.network.packing.size + self.spec.num_outputs * self.network.readout_features
-
-    @property
-    def bytes_per_stream(self) -> int:
-        """Memory that one stream takes."""
-        return self.layout.row_bytes
-
-    def initial_row(self) -> ByteArray:
-        """The row of a stream that has seen nothing, `(row_bytes,)`; the spec's seed decides its weights."""
-        return self._fresh_row.copy()
 
     def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Record]) -> StepResults:
         """Apply ``records[i]`` to the stream in ``slots[i]``, in order where a slot repeats.

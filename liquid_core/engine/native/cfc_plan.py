@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from liquid_core.cells import CfCCell
-
-Indices = NDArray[np.int32]
+from liquid_core.types import Indices
 
 _MODES = ("default", "no_gate", "pure")
 _ACTIVATIONS = ("silu", "relu", "tanh", "gelu", "lecun_tanh")

@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from liquid_core.engine.anatomy import layout_for, num_inputs
-from liquid_core.engine.initial import fresh_row
-from liquid_core.engine.layout import StateLayout
 from liquid_core.engine.native.plan import make_plan
 from liquid_core.engine.native.status import chosen_isa, load_kernels
 from liquid_core.engine.records import Record, Sample
 from liquid_core.engine.results import StepResults
+from liquid_core.engine.rows import RowEngine
 from liquid_core.engine.slab import Slab
 from liquid_core.errors import EngineUnavailableError
-from liquid_core.learner.network import Network, torch_type
 from liquid_core.learner.tbptt import Lesson
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, ByteArray, FloatArray
@@ -26,7 +24,7 @@ from liquid_core.types import BoolArray, ByteArray, FloatArray
 MAX_WORKSPACE_BYTES = 512 * 1024 * 1024
 
 
-class NativeEngine:
+class NativeEngine(RowEngine):
     """Steps streams of one spec; each record in time that is counted in microseconds.
 
     A stream's bits depend on its own records alone. Closed-form cells are run one stream after another, their neurons
@@ -52,11 +50,8 @@ class NativeEngine:
 
     def __init__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32, *, threads: int = 1) -> None:
         kernels = load_kernels()
-        self.spec = spec
+        super().__init__(spec, real)
         self.isa = chosen_isa(kernels)
-        self.network = Network(spec, num_inputs(spec), torch_type(real))
-        self.layout: StateLayout = layout_for(spec, self.network, real)
-        self._fresh_row = fresh_row(self.layout, self.network)
         wide = real is np.float64
         plan = make_plan(spec, self.network, self.layout, kernels.width(self.isa, wide))
         try:
@@ -69,23 +64,9 @@ class NativeEngine:
         self.numerics = f"native {self.isa} {np.dtype(real).name}; {kernels.compiler}"
 
     @property
-    def num_params(self) -> int:
-        """Effective parameters of one stream."""
-        return self.network.packing.size + self.spec.num_outputs * self.network.readout_features
-
-    @property
-    def bytes_per_stream(self) -> int:
-        """Memory that one stream takes."""
-        return self.layout.row_bytes
-
-    @property
     def group_size(self) -> int:
         """Streams that are run side by side, a lane each; 1 where the cell has no kernel for groups."""
         return int(self._kernels.group_size)
-
-    def initial_row(self) -> ByteArray:
-        """The row of a stream that has seen nothing, `(row_bytes,)`; the spec's seed decides its weights."""
-        return self._fresh_row.copy()
 
     def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Record]) -> StepResults:
         """Apply ``records[i]`` to the stream in ``slots[i]``, in order where a slot repeats.
@@ -112,8 +93,6 @@ class NativeEngine:
         grouped
             By the kernel for groups instead of that for one stream.
         """
-        import torch
-
         values: tuple[NDArray[Any], ...] = self._kernels.lesson(row.copy(), anchor, targets, known, grouped)
         loss, gradient, features, error = (torch.from_numpy(value)[None] for value in values)
         return Lesson(loss=loss, gradient=gradient, features=features, error=error)

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from liquid_core.cells import LTCCell
-
-Indices = NDArray[np.int32]
+from liquid_core.types import Indices
 
 _MAPPINGS = ("none", "linear", "affine")
 
@@ -100,7 +99,6 @@ def _rounds(synapses: dict[str, Any], neurons: Indices, sources: Indices, width:
     place, first_source_round = _in_rounds(outgoing, width, empty=len(synapse))
     zero = len(sources)  # an entry behind the last source that always holds zero
     return {
-        "num_vectors": len(neurons) // width,
         "first_round": first_round,
         "synapse": synapse,
         "source": np.array([source_position[int(source_of[e])] if e >= 0 else zero for e in synapse], dtype=np.int32),

@@ -43,11 +43,10 @@ class CfcNetwork {
             trace.z_stride = padded<Real>(block.inputs + block.units) + width;
             trace.units_stride = padded<Real>(block.units);
             trace.z = arena.take<Real>(static_cast<int64_t>(steps) * trace.z_stride);
-            int64_t layers = 0;
             for (int l = 0; l < block.num_backbone; ++l) {
-                layers += static_cast<int64_t>(block.backbone[l].stride) * steps;
                 widest = block.backbone[l].inputs > widest ? block.backbone[l].inputs : widest;
             }
+            const int64_t layers = layer_place(block, block.num_backbone, 0);
             widest = block.heads.inputs > widest ? block.heads.inputs : widest;
             trace.layers = arena.take<Real>(layers);
             trace.slopes = arena.take<Real>(layers);
@@ -65,7 +64,20 @@ class CfcNetwork {
 
     void bind(Seat<Real>* seats, int) {
         seat_ = seats;
-        use_weights();
+        reload();
+    }
+
+    // Working weights of the stream in the seat: its row's own, or a copy with zeros where the wiring has nothing.
+    void reload() {
+        const Real* stored = seat_->row(*plan_).template array<Real>(plan_->at.network_weights);
+        const CfcPlan& cfc = plan_->cfc;
+        working_ = cfc.in_place ? stored : expanded_;
+        if (cfc.in_place) return;
+        for (int r = 0; r < cfc.num_runs; ++r) {
+            const Run& run = cfc.runs[r];
+            copy_run(expanded_ + run.working, stored + run.stored, run.length);
+        }
+        for (int i = 0; i < cfc.num_singles; ++i) expanded_[cfc.single_working[i]] = stored[cfc.single_stored[i]];
     }
 
     // Run the cell over a stretch of the window, and read what it says at the anchors.
@@ -74,15 +86,13 @@ class CfcNetwork {
         const int64_t first = seat_->anchor + stretch.first;
         skipped_ = steps_before_the_first(first, stretch.length);
         read_hidden<Real>(row, first + skipped_ - 1, state(0));
-        int anchor = 0;
-        while (anchor < stretch.num_anchors && stretch.anchors[anchor] < skipped_) ++anchor;
+        AnchorWalk walk = AnchorWalk::forwards(stretch);
         for (int step = skipped_; step < stretch.length; ++step) {
             const WindowStep<Real> sample = window_step<Real>(row, first + step);
             forward(sample.inputs, sample.elapsed, step - skipped_);
-            if (anchor < stretch.num_anchors && stretch.anchors[anchor] == step) {
-                std::memcpy(seat_->read + anchor * plan_->output_size, said(step - skipped_), sizeof(Real) * size(plan_->output_size));
-                ++anchor;
-            }
+            const int anchor = walk.on_to(step);
+            if (anchor < 0) continue;
+            std::memcpy(seat_->read + anchor * plan_->output_size, said(step - skipped_), sizeof(Real) * size(plan_->output_size));
         }
     }
 
@@ -98,13 +108,13 @@ class CfcNetwork {
             }
         }
         std::memset(d_state_, 0, sizeof(Real) * size(plan_->state_size));
-        int anchor = stretch.num_anchors - 1;
+        AnchorWalk walk = AnchorWalk::backwards(stretch);
         for (int t = steps - 1; t >= 0; --t) {
             zero_roomy(d_next_, plan_->state_size);
-            if (anchor >= 0 && stretch.anchors[anchor] == t + skipped_) {
+            const int anchor = walk.back_to(t + skipped_);
+            if (anchor >= 0) {
                 Real* d_said = d_state_ + said_offset();
                 for (int i = 0; i < plan_->output_size; ++i) d_said[i] += seat_->d_read[anchor * plan_->output_size + i];
-                --anchor;
             }
             const Real elapsed = window_step<Real>(row, seat_->anchor + stretch.first + skipped_ + t).elapsed;
             backward(elapsed, t);
@@ -117,33 +127,29 @@ class CfcNetwork {
             const CfcTrace<Real>& trace = traces_[b];
             const Real* z = trace.z;
             int z_stride = trace.z_stride;
-            int64_t offset = 0;
             for (int l = 0; l < block.num_backbone; ++l) {
                 const Linear& layer = block.backbone[l];
-                weight_gradient(layer, z, z_stride, trace.d_layers + offset, steps, gradient_, !first);
-                z = trace.layers + offset;
+                weight_gradient(layer, z, z_stride, trace.d_layers + layer_place(block, l, 0), steps, gradient_, !first);
+                z = trace.layers + layer_place(block, l, 0);
                 z_stride = layer.stride;
-                offset += static_cast<int64_t>(layer.stride) * plan_->longest_stretch;
             }
             weight_gradient(block.heads, z, z_stride, trace.d_heads, steps, gradient_, !first);
         }
     }
 
-    // The gradient as the stream stores its weights, (params,).
-    Real* gradient(int) {
+    // Bring the gradient into the order in which the stream stores its weights.
+    void finish() {
         const CfcPlan& cfc = plan_->cfc;
-        if (!cfc.in_place) {
-            for (int r = 0; r < cfc.num_runs; ++r) {
-                const Run& run = cfc.runs[r];
-                copy_run(flat_ + run.stored, gradient_ + run.working, run.length);
-            }
-            for (int i = 0; i < cfc.num_singles; ++i) flat_[cfc.single_stored[i]] = gradient_[cfc.single_working[i]];
+        if (cfc.in_place) return;
+        for (int r = 0; r < cfc.num_runs; ++r) {
+            const Run& run = cfc.runs[r];
+            copy_run(flat_ + run.stored, gradient_ + run.working, run.length);
         }
-        return flat_;
+        for (int i = 0; i < cfc.num_singles; ++i) flat_[cfc.single_stored[i]] = gradient_[cfc.single_working[i]];
     }
 
-    // The weights in the row were changed.
-    void reload() { use_weights(); }
+    // It, (params,).
+    const Real* gradient(int) const { return flat_; }
 
     // Move over the sample in the seat, from the hidden state before it.
     void advance() {
@@ -159,28 +165,18 @@ class CfcNetwork {
     static size_t size(int count) { return static_cast<size_t>(count); }
     Real* state(int t) { return states_ + static_cast<int64_t>(t) * (plan_->state_size + Simd<Real>::width); }
 
+    // Where step t of a backbone's layer stands in a trace; all layers of a backbone are equally wide.
+    int64_t layer_place(const CfcBlock& block, int layer, int t) const {
+        if (block.num_backbone == 0) return 0;
+        return (static_cast<int64_t>(layer) * plan_->longest_stretch + t) * block.backbone[0].stride;
+    }
+
     // Where the output stands in a state: the last layer, whose first neurons are the motor neurons.
     int said_offset() const {
         const CfcPlan& cfc = plan_->cfc;
         return plan_->state_size - cfc.blocks[cfc.num_blocks - 1].units;
     }
     const Real* said(int t) { return state(t + 1) + said_offset(); }
-
-    // Working weights of the stream in the seat: its row's own, or a copy with zeros where the wiring has nothing.
-    void use_weights() {
-        const Real* stored = seat_->row(*plan_).template array<Real>(plan_->at.network_weights);
-        if (plan_->cfc.in_place) {
-            working_ = stored;
-            return;
-        }
-        const CfcPlan& cfc = plan_->cfc;
-        for (int r = 0; r < cfc.num_runs; ++r) {
-            const Run& run = cfc.runs[r];
-            copy_run(expanded_ + run.working, stored + run.stored, run.length);
-        }
-        for (int i = 0; i < cfc.num_singles; ++i) expanded_[cfc.single_working[i]] = stored[cfc.single_stored[i]];
-        working_ = expanded_;
-    }
 
     // Copies a run, which is at least a vector long and must not spill over: its end is copied twice instead.
     static LIQUID_INLINE void copy_run(Real* to, const Real* from, int length) {
@@ -201,11 +197,10 @@ class CfcNetwork {
             Real* z = trace.z + static_cast<int64_t>(t) * trace.z_stride;
             copy_roomy(z, signal, block.inputs);
             copy_roomy(z + block.inputs, before, block.units);
-            int64_t offset = 0;
             for (int l = 0; l < block.num_backbone; ++l) {
                 const Linear& layer = block.backbone[l];
-                Real* out = trace.layers + offset + static_cast<int64_t>(t) * layer.stride;
-                Real* slope = trace.slopes + offset + static_cast<int64_t>(t) * layer.stride;
+                Real* out = trace.layers + layer_place(block, l, t);
+                Real* slope = trace.slopes + layer_place(block, l, t);
                 affine(layer, working_, z, out, t);
                 for (int i = 0; i < layer.stride; i += Simd<Real>::width) {
                     const Activated<Real> y = activate<Real>(static_cast<Activation>(cfc.activation), load(out + i));
@@ -213,7 +208,6 @@ class CfcNetwork {
                     store(slope + i, y.slope);
                 }
                 z = out;
-                offset += static_cast<int64_t>(layer.stride) * plan_->longest_stretch;
             }
             affine(block.heads, working_, z, heads_, t);
             close(block, trace, elapsed, t, after);
@@ -267,21 +261,16 @@ class CfcNetwork {
             offset_in_state -= block.units;
             Real* d_heads = trace.d_heads + static_cast<int64_t>(t) * block.heads.stride;
             open(block, trace, elapsed, t, d_state_ + offset_in_state, d_heads);
-            int64_t offset = 0;
-            for (int l = 0; l < block.num_backbone; ++l) {
-                offset += static_cast<int64_t>(block.backbone[l].stride) * plan_->longest_stretch;
-            }
             const Linear* map = &block.heads;
             const Real* dy = d_heads;
             for (int l = block.num_backbone - 1; l >= 0; --l) {
                 const Linear& layer = block.backbone[l];
-                offset -= static_cast<int64_t>(layer.stride) * plan_->longest_stretch;
-                const int64_t at = offset + static_cast<int64_t>(t) * layer.stride;
-                Real* d_layer = trace.d_layers + at;
+                const int64_t place = layer_place(block, l, t);
+                Real* d_layer = trace.d_layers + place;
                 if (layer.stride > layer.outputs) store(d_layer + layer.stride - width, Vec<Real>{});
                 back(*map, working_, dy, 0, d_layer, t);
                 for (int i = 0; i < layer.stride; i += width) {
-                    store(d_layer + i, load(d_layer + i) * load(trace.slopes + at + i));
+                    store(d_layer + i, load(d_layer + i) * load(trace.slopes + place + i));
                 }
                 map = &layer;
                 dy = d_layer;

@@ -45,7 +45,6 @@ LIQUID_INLINE FloatVector atanh_polynomial(FloatVector s) { return polynomial(s,
 LIQUID_INLINE DoubleVector atanh_polynomial(DoubleVector s) { return polynomial(s, kAtanhDouble); }
 
 constexpr double kLog2E = 1.4426950408889634074;
-constexpr double kLn2 = 0.69314718055994530942;
 
 // 2^x = 2^r 2^k with r in [-1/2, 1/2] and k whole, of N vectors at once.
 //
@@ -90,54 +89,49 @@ LIQUID_INLINE Vec<Real> exp(Vec<Real> x) {
     return exp2<Real>(x * splat(static_cast<Real>(kLog2E)));
 }
 
+// 1 + 2^x from the n-th x's parts.
+template <class Real, int N>
+LIQUID_INLINE Vec<Real> one_and_exp2(const Exp2<Real, N>& parts, int n) {
+    const Vec<Real> one = splat(Real(1));
+    return fma(fma(parts.q[n], parts.r[n], one), parts.power[n], one);
+}
+
+// 2^x - 1 from the n-th x's parts, as r q 2^k + (2^k - 1): it keeps its precision where x is small.
+template <class Real, int N>
+LIQUID_INLINE Vec<Real> exp2_less_one(const Exp2<Real, N>& parts, int n) {
+    return fma(parts.q[n] * parts.r[n], parts.power[n], parts.power[n] - splat(Real(1)));
+}
+
 // 1 / (1 + 2^x), in place: the sigmoids of -x ln 2. Who scales x beforehand saves the product.
 template <class Real, int N>
 LIQUID_INLINE void sigmoids_of_minus_log2(Vec<Real> (&x)[N]) {
     const Exp2<Real, N> parts = exp2_parts<Real, N>(x);
-    const Vec<Real> one = splat(Real(1));
-    for (int n = 0; n < N; ++n) x[n] = fma(parts.q[n], parts.r[n], one);
-    for (int n = 0; n < N; ++n) x[n] = fma(x[n], parts.power[n], one);
-    for (int n = 0; n < N; ++n) x[n] = one / x[n];
-}
-
-template <class Real, int N>
-LIQUID_INLINE void sigmoids(Vec<Real> (&x)[N]) {
-    for (int n = 0; n < N; ++n) x[n] = x[n] * splat(static_cast<Real>(-kLog2E));
-    sigmoids_of_minus_log2<Real, N>(x);
+    for (int n = 0; n < N; ++n) x[n] = one_and_exp2(parts, n);
+    for (int n = 0; n < N; ++n) x[n] = splat(Real(1)) / x[n];
 }
 
 template <class Real>
 LIQUID_INLINE Vec<Real> sigmoid(Vec<Real> x) {
-    Vec<Real> value[1] = {x};
-    sigmoids<Real, 1>(value);
+    Vec<Real> value[1] = {x * splat(static_cast<Real>(-kLog2E))};
+    sigmoids_of_minus_log2<Real, 1>(value);
     return value[0];
 }
 
-template <class Real, int N>
-LIQUID_INLINE void tanhs(Vec<Real> (&x)[N]) {
-    // e / (e + 2) with e = exp(2 x) - 1 = r q 2^k + (2^k - 1), which keeps its precision where x is small
-    for (int n = 0; n < N; ++n) x[n] = x[n] * splat(static_cast<Real>(2 * kLog2E));
-    const Exp2<Real, N> parts = exp2_parts<Real, N>(x);
-    for (int n = 0; n < N; ++n) x[n] = fma(parts.q[n] * parts.r[n], parts.power[n], parts.power[n] - splat(Real(1)));
-    for (int n = 0; n < N; ++n) x[n] = x[n] / (x[n] + splat(Real(2)));
-}
-
+// e / (e + 2) with e = exp(2 x) - 1
 template <class Real>
 LIQUID_INLINE Vec<Real> tanh(Vec<Real> x) {
-    Vec<Real> value[1] = {x};
-    tanhs<Real, 1>(value);
-    return value[0];
+    const Vec<Real> e = exp2_less_one(exp2_parts<Real, 1>({x * splat(static_cast<Real>(2 * kLog2E))}), 0);
+    return e / (e + splat(Real(2)));
 }
 
 // What a closed-form neuron needs, in place and in one go.
 template <class Real>
 LIQUID_INLINE void two_tanhs_and_a_sigmoid(Vec<Real>& a, Vec<Real>& b, Vec<Real>& gate) {
-    const Vec<Real> one = splat(Real(1)), two = splat(Real(2)), scale = splat(static_cast<Real>(2 * kLog2E));
-    const Vec<Real> x[3] = {a * scale, b * scale, gate * splat(static_cast<Real>(-kLog2E))};
-    const Exp2<Real, 3> parts = exp2_parts<Real, 3>(x);
-    a = fma(parts.q[0] * parts.r[0], parts.power[0], parts.power[0] - one);
-    b = fma(parts.q[1] * parts.r[1], parts.power[1], parts.power[1] - one);
-    gate = one / fma(fma(parts.q[2], parts.r[2], one), parts.power[2], one);
+    const Vec<Real> two = splat(Real(2)), scale = splat(static_cast<Real>(2 * kLog2E));
+    const Exp2<Real, 3> parts = exp2_parts<Real, 3>({a * scale, b * scale, gate * splat(static_cast<Real>(-kLog2E))});
+    a = exp2_less_one(parts, 0);
+    b = exp2_less_one(parts, 1);
+    gate = splat(Real(1)) / one_and_exp2(parts, 2);
     a = a / (a + two);
     b = b / (b + two);
 }

@@ -23,7 +23,7 @@ class Learner {
     }
 
     // Folds the records of each chain into its row, a record of each at a time; `count` chains, as many as there are seats
-    // or fewer. Stops when fewer than `fewest` chains are left that have records; `done` is how many each has had.
+    // or fewer. Stops when fewer than `fewest` chains are left that have records; returns how many each has had.
     int64_t step(const Records& records, const Results& results, const Chain* chains, int count, int fewest) {
         seat(chains, count);
         for (int64_t round = 0;; ++round) {
@@ -62,10 +62,8 @@ class Learner {
         // Of several equal streams, take one from the middle.
         const int lane = seats / 2;
         const Seat<Real>& seat = seats_[lane];
-        const Real* all = network_.gradient(0);
-        const Real* gradient = lane == 0 ? all : network_.gradient(lane);
         std::memcpy(lesson.loss, &seat.loss, sizeof(Real));
-        std::memcpy(lesson.gradient, gradient, sizeof(Real) * static_cast<size_t>(plan_->num_params));
+        std::memcpy(lesson.gradient, network_.gradient(lane), sizeof(Real) * static_cast<size_t>(plan_->num_params));
         const int per_horizon = plan_->outputs / plan_->num_horizons, width = plan_->readout_features;
         for (int o = 0; o < plan_->outputs; ++o) {
             std::memcpy(static_cast<Real*>(lesson.features) + o * width,
@@ -85,23 +83,12 @@ class Learner {
     }
 
     void one_round(const Records& records, const Results& results, int count) {
-        for (int i = 0; i < count; ++i) forget(results, seats_[i].record);
         if (plan_->task != Task::forecast) advance(records, results, count);
         bool any = false;
         for (int i = 0; i < count; ++i) any |= settle(records, results, seats_[i]);
         if (any) learn(results, count);
         if (plan_->task == Task::forecast) advance(records, results, count);
         for (int i = 0; i < count; ++i) conclude(records, results, seats_[i]);
-    }
-
-    void forget(const Results& results, int64_t record) {
-        if (record < 0) return;
-        const size_t size = sizeof(double) * static_cast<size_t>(plan_->outputs);
-        std::memset(results.prediction + record * plan_->outputs, 0, size);
-        std::memset(results.half_width + record * plan_->outputs, 0, size);
-        results.anomaly[record] = results.surprise[record] = -1.0;
-        results.drift[record] = 0;
-        results.update[record] = 0;
     }
 
     // Holds what a record brings against the answers that waited for it; whether there is something to learn.
@@ -157,18 +144,18 @@ class Learner {
             }
             network_.back_through(stretch, s == 0);
         }
+        network_.finish();
     }
 
     // One weight update for the seats that got a target.
     void learn(const Results& results, int count) {
         differentiate(count);
         bool changed = false;
-        const Real* all = network_.gradient(0);
         for (int i = 0; i < count; ++i) {
             Seat<Real>& seat = seats_[i];
             if (!seat.learns) continue;
             const Row row = seat.row(*plan_);
-            const Real* gradient = i == 0 ? all : network_.gradient(i);
+            const Real* gradient = network_.gradient(i);
             seat.norm = gradient_norm(gradient, plan_->num_params);
             seat.applied = false;
             // A comparison with what is no number is false.

@@ -62,7 +62,7 @@ static void teach(const Plan& plan, Seat<Real>& seat, const Stretch& stretch) {
             seat.error[o] = dot(readout + o * plan.readout_features, features, plan.readout_features);  // as yet the output
         }
         if (plan.task == Task::classification) {
-            double probabilities[1024];
+            double* probabilities = seat.outputs;  // free until the next answer
             for (int c = 0; c < plan.outputs; ++c) probabilities[c] = static_cast<double>(seat.error[c]);
             const double log_total = softmax(probabilities, plan.outputs);
             for (int c = 0; c < plan.outputs; ++c) {

@@ -92,16 +92,14 @@ class LtcChain {
         const int64_t first = seat_->anchor + stretch.first;
         skipped_ = steps_before_the_first(first, stretch.length);
         seat_state(first + skipped_ - 1);
-        int anchor = 0;
+        AnchorWalk walk = AnchorWalk::forwards(stretch);
         for (int step = skipped_; step < stretch.length; ++step) {
             const int t = step - skipped_;
             const WindowStep<Real> sample = window_step<Real>(row, first + step);
             seat_sample(t, sample.inputs, sample.elapsed);
             solve(t);
-            while (anchor < stretch.num_anchors && stretch.anchors[anchor] < step) ++anchor;
-            if (anchor < stretch.num_anchors && stretch.anchors[anchor] == step) {
-                say(v(t, ltc.unfolds), seat_->read + anchor * plan_->output_size);
-            }
+            const int anchor = walk.on_to(step);
+            if (anchor >= 0) say(v(t, ltc.unfolds), seat_->read + anchor * plan_->output_size);
         }
     }
 
@@ -109,10 +107,11 @@ class LtcChain {
         const LtcPlan& ltc = plan_->ltc;
         if (first) forget_gains();
         clear(d_v_, ltc.padded_neurons);
-        int anchor = stretch.num_anchors - 1;
+        AnchorWalk walk = AnchorWalk::backwards(stretch);
         for (int step = stretch.length - 1; step >= skipped_; --step) {
             const int t = step - skipped_;
-            if (anchor >= 0 && stretch.anchors[anchor] == step) hear(anchor--, v(t, ltc.unfolds));
+            const int anchor = walk.back_to(step);
+            if (anchor >= 0) hear(anchor, v(t, ltc.unfolds));
             if (!keeps_gates_) reopen(t);
             strain_back(t);
             gain_recurrent(t);
@@ -120,10 +119,48 @@ class LtcChain {
         }
     }
 
-    Real* gradient(int) {
-        finish();
-        return flat_;
+    // From gains to gradients by the stored weights, in their order.
+    void finish() {
+        const LtcPlan& ltc = plan_->ltc;
+        for (int which = 0; which < 2; ++which) {
+            const SynapseList& list = which == 0 ? ltc.recurrent : ltc.sensory;
+            const SynapseRounds& rounds = which == 0 ? ltc.recurrent_rounds : ltc.sensory_rounds;
+            const Kind& kind = which == 0 ? recurrent_ : sensory_;
+            for (int i = 0; i < rounds.places; i += W) {
+                const SynapseGradient<Real> gradient = divide(gains_at(kind, i), load(kind.sigma + i), load(kind.erev + i),
+                                                              load(kind.conductance + i), load(kind.derivative + i));
+                for (int lane = 0; lane < W; ++lane) {
+                    const int e = rounds.synapse[i + lane];
+                    if (e < 0) continue;
+                    flat_[list.sigma + e] = gradient.sigma[lane];
+                    flat_[list.mu + e] = gradient.mu[lane];
+                    flat_[list.w + e] = gradient.w[lane];
+                    flat_[list.erev + e] = gradient.erev[lane];
+                }
+            }
+        }
+        for (int i = 0; i < ltc.padded_neurons; i += W) {
+            const Vec<Real> d_current = load(d_leak_current_ + i);
+            const Vec<Real> d_gleak = fma(load(vleak_ + i), d_current, load(d_leak_conductance_ + i)) * load(leak_slope_ + i);
+            const Vec<Real> d_vleak = load(leak_ + i) * d_current, d_cm = load(d_cm_ + i) * load(cm_slope_ + i);
+            for (int lane = 0; lane < W; ++lane) {
+                const int j = ltc.neuron[i + lane];
+                if (j < 0) continue;
+                flat_[ltc.gleak + j] = d_gleak[lane];
+                flat_[ltc.vleak + j] = d_vleak[lane];
+                flat_[ltc.cm + j] = d_cm[lane];
+            }
+        }
+        const size_t inputs = sizeof(Real) * static_cast<size_t>(plan_->inputs);
+        const size_t outputs = sizeof(Real) * static_cast<size_t>(plan_->output_size);
+        if (ltc.input_mapping != Mapping::none) std::memcpy(flat_ + ltc.input_w, d_input_w_, inputs);
+        if (ltc.input_mapping == Mapping::affine) std::memcpy(flat_ + ltc.input_b, d_input_b_, inputs);
+        if (ltc.output_mapping != Mapping::none) std::memcpy(flat_ + ltc.output_w, d_output_w_, outputs);
+        if (ltc.output_mapping == Mapping::affine) std::memcpy(flat_ + ltc.output_b, d_output_b_, outputs);
     }
+
+    // They, (params,).
+    const Real* gradient(int) const { return flat_; }
 
     void advance() {
         if (!seat_->advances) return;
@@ -166,7 +203,7 @@ class LtcChain {
     // --- in and out ----------------------------------------------------------------------------------------------------
 
     void seat_state(int64_t number) {
-        Real hidden[kMaxNeurons];
+        Real* hidden = seat_->hidden;  // free until the next answer
         read_hidden(seat_->row(*plan_), number, hidden);
         for (int j = 0; j < plan_->ltc.neurons; ++j) v_[plan_->ltc.position[j]] = hidden[j];
     }
@@ -403,47 +440,6 @@ class LtcChain {
         store(kind.gain_shift + i, gains.shift);
         store(kind.gain_slope + i, gains.slope);
     }
-
-    void finish() {
-        const LtcPlan& ltc = plan_->ltc;
-        for (int which = 0; which < 2; ++which) {
-            const SynapseList& list = which == 0 ? ltc.recurrent : ltc.sensory;
-            const SynapseRounds& rounds = which == 0 ? ltc.recurrent_rounds : ltc.sensory_rounds;
-            const Kind& kind = which == 0 ? recurrent_ : sensory_;
-            for (int i = 0; i < rounds.places; i += W) {
-                const SynapseGradient<Real> gradient = divide(gains_at(kind, i), load(kind.sigma + i), load(kind.erev + i),
-                                                              load(kind.conductance + i), load(kind.derivative + i));
-                for (int lane = 0; lane < W; ++lane) {
-                    const int e = rounds.synapse[i + lane];
-                    if (e < 0) continue;
-                    flat_[list.sigma + e] = gradient.sigma[lane];
-                    flat_[list.mu + e] = gradient.mu[lane];
-                    flat_[list.w + e] = gradient.w[lane];
-                    flat_[list.erev + e] = gradient.erev[lane];
-                }
-            }
-        }
-        for (int i = 0; i < ltc.padded_neurons; i += W) {
-            const Vec<Real> d_current = load(d_leak_current_ + i);
-            const Vec<Real> d_gleak = fma(load(vleak_ + i), d_current, load(d_leak_conductance_ + i)) * load(leak_slope_ + i);
-            const Vec<Real> d_vleak = load(leak_ + i) * d_current, d_cm = load(d_cm_ + i) * load(cm_slope_ + i);
-            for (int lane = 0; lane < W; ++lane) {
-                const int j = ltc.neuron[i + lane];
-                if (j < 0) continue;
-                flat_[ltc.gleak + j] = d_gleak[lane];
-                flat_[ltc.vleak + j] = d_vleak[lane];
-                flat_[ltc.cm + j] = d_cm[lane];
-            }
-        }
-        const size_t inputs = sizeof(Real) * static_cast<size_t>(plan_->inputs);
-        const size_t outputs = sizeof(Real) * static_cast<size_t>(plan_->output_size);
-        if (ltc.input_mapping != Mapping::none) std::memcpy(flat_ + ltc.input_w, d_input_w_, inputs);
-        if (ltc.input_mapping == Mapping::affine) std::memcpy(flat_ + ltc.input_b, d_input_b_, inputs);
-        if (ltc.output_mapping != Mapping::none) std::memcpy(flat_ + ltc.output_w, d_output_w_, outputs);
-        if (ltc.output_mapping == Mapping::affine) std::memcpy(flat_ + ltc.output_b, d_output_b_, outputs);
-    }
-
-    static constexpr int kMaxNeurons = 1024;
 
     const Plan* plan_ = nullptr;
     Seat<Real>* seat_ = nullptr;

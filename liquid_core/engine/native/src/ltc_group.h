@@ -99,7 +99,7 @@ class LtcGroup {
             }
         }
         skipped_ = skipped;
-        int anchor = 0;
+        AnchorWalk walk = AnchorWalk::forwards(stretch);
         for (int step = skipped_; step < stretch.length; ++step) {
             const int t = step - skipped_;
             const Real* const before = v(t, 0);
@@ -107,11 +107,10 @@ class LtcGroup {
             open_sensory(step, sensory_gates(t));
             solve(step, v(t, 0), inverse(t), recurrent_gates(t));
             hold(step, before, v(t, ltc.unfolds));
-            while (anchor < stretch.num_anchors && stretch.anchors[anchor] < step) ++anchor;
-            if (anchor < stretch.num_anchors && stretch.anchors[anchor] == step) {
-                for (int lane = 0; lane < count_; ++lane) {
-                    if (seats_[lane].learns) say(lane, v(t, ltc.unfolds), seats_[lane].read + anchor * plan_->output_size);
-                }
+            const int anchor = walk.on_to(step);
+            if (anchor < 0) continue;
+            for (int lane = 0; lane < count_; ++lane) {
+                if (seats_[lane].learns) say(lane, v(t, ltc.unfolds), seats_[lane].read + anchor * plan_->output_size);
             }
         }
     }
@@ -120,10 +119,11 @@ class LtcGroup {
         const LtcPlan& ltc = plan_->ltc;
         if (first) forget_gains();
         clear(d_v_, ltc.neurons);
-        int anchor = stretch.num_anchors - 1;
+        AnchorWalk walk = AnchorWalk::backwards(stretch);
         for (int step = stretch.length - 1; step >= skipped_; --step) {
             const int t = step - skipped_;
-            if (anchor >= 0 && stretch.anchors[anchor] == step) hear(anchor--, v(t, ltc.unfolds));
+            const int anchor = walk.back_to(step);
+            if (anchor >= 0) hear(anchor, v(t, ltc.unfolds));
             // Before its first sample a stream has nothing to learn from.
             const typename Simd<Real>::Mask exists = mask([&](int lane) { return missing_[lane] <= step; });
             for (int j = 0; j < ltc.neurons; ++j) set(d_v_, j, select(exists, at(d_v_, j), Vec<Real>{}));
@@ -137,14 +137,41 @@ class LtcGroup {
         }
     }
 
-    // The gradient of one stream as it stores its weights, (params,); for lane 0 all are made.
-    Real* gradient(int lane) {
-        if (lane == 0) {
-            finish();
-            unpack_rows(gradient_, plan_->num_params, flat_);
+    // From gains to gradients by the stored weights, in their order, a row a stream.
+    void finish() {
+        const LtcPlan& ltc = plan_->ltc;
+        for (int kind = 0; kind < 2; ++kind) {
+            const SynapseList& list = kind == 0 ? ltc.recurrent : ltc.sensory;
+            const Kind& synapses = kind == 0 ? recurrent_ : sensory_;
+            for (int e = 0; e < list.count; ++e) {
+                const SynapseGradient<Real> gradient = divide(gains_at(synapses.gains, e), weight(list.sigma + e), weight(list.erev + e),
+                                                              at(synapses.conductance, e), at(synapses.derivative, e));
+                set(gradient_, list.sigma + e, gradient.sigma);
+                set(gradient_, list.mu + e, gradient.mu);
+                set(gradient_, list.w + e, gradient.w);
+                set(gradient_, list.erev + e, gradient.erev);
+            }
         }
-        return flat_[lane];
+        for (int j = 0; j < ltc.neurons; ++j) {
+            const Vec<Real> d_current = at(d_leak_current_, j);
+            set(gradient_, ltc.gleak + j,
+                fma(weight(ltc.vleak + j), d_current, at(d_leak_conductance_, j)) * at(leak_slope_, j));
+            set(gradient_, ltc.vleak + j, at(leak_, j) * d_current);
+            set(gradient_, ltc.cm + j, at(d_cm_, j) * at(cm_slope_, j));
+        }
+        for (int k = 0; k < plan_->inputs; ++k) {
+            if (ltc.input_mapping != Mapping::none) set(gradient_, ltc.input_w + k, at(d_input_w_, k));
+            if (ltc.input_mapping == Mapping::affine) set(gradient_, ltc.input_b + k, at(d_input_b_, k));
+        }
+        for (int m = 0; m < plan_->output_size; ++m) {
+            if (ltc.output_mapping != Mapping::none) set(gradient_, ltc.output_w + m, at(d_output_w_, m));
+            if (ltc.output_mapping == Mapping::affine) set(gradient_, ltc.output_b + m, at(d_output_b_, m));
+        }
+        unpack_rows(gradient_, plan_->num_params, flat_);
     }
+
+    // They, of one stream, (params,).
+    const Real* gradient(int lane) const { return flat_[lane]; }
 
     void advance() {
         const LtcPlan& ltc = plan_->ltc;
@@ -197,7 +224,7 @@ class LtcGroup {
     // --- in and out of lanes -------------------------------------------------------------------------------------------
 
     void seat_state(int lane, int64_t number) {
-        Real hidden[kMaxNeurons];
+        Real* hidden = seats_[lane].hidden;  // free until the next answer
         read_hidden(seats_[lane].row(*plan_), number, hidden);
         for (int j = 0; j < plan_->ltc.neurons; ++j) v_[j * W + lane] = hidden[j];
     }
@@ -437,38 +464,6 @@ class LtcGroup {
         }
     }
 
-    // From gains to gradients by the stored weights.
-    void finish() {
-        const LtcPlan& ltc = plan_->ltc;
-        for (int kind = 0; kind < 2; ++kind) {
-            const SynapseList& list = kind == 0 ? ltc.recurrent : ltc.sensory;
-            const Kind& synapses = kind == 0 ? recurrent_ : sensory_;
-            for (int e = 0; e < list.count; ++e) {
-                const SynapseGradient<Real> gradient = divide(gains_at(synapses.gains, e), weight(list.sigma + e), weight(list.erev + e),
-                                                              at(synapses.conductance, e), at(synapses.derivative, e));
-                set(gradient_, list.sigma + e, gradient.sigma);
-                set(gradient_, list.mu + e, gradient.mu);
-                set(gradient_, list.w + e, gradient.w);
-                set(gradient_, list.erev + e, gradient.erev);
-            }
-        }
-        for (int j = 0; j < ltc.neurons; ++j) {
-            const Vec<Real> d_current = at(d_leak_current_, j);
-            set(gradient_, ltc.gleak + j,
-                fma(weight(ltc.vleak + j), d_current, at(d_leak_conductance_, j)) * at(leak_slope_, j));
-            set(gradient_, ltc.vleak + j, at(leak_, j) * d_current);
-            set(gradient_, ltc.cm + j, at(d_cm_, j) * at(cm_slope_, j));
-        }
-        for (int k = 0; k < plan_->inputs; ++k) {
-            if (ltc.input_mapping != Mapping::none) set(gradient_, ltc.input_w + k, at(d_input_w_, k));
-            if (ltc.input_mapping == Mapping::affine) set(gradient_, ltc.input_b + k, at(d_input_b_, k));
-        }
-        for (int m = 0; m < plan_->output_size; ++m) {
-            if (ltc.output_mapping != Mapping::none) set(gradient_, ltc.output_w + m, at(d_output_w_, m));
-            if (ltc.output_mapping == Mapping::affine) set(gradient_, ltc.output_b + m, at(d_output_b_, m));
-        }
-    }
-
     static LIQUID_INLINE Gains<Real> gains_at(const Real* gains, int64_t e) {
         return {at(gains, kGains * e), at(gains, kGains * e + 1), at(gains, kGains * e + 2), at(gains, kGains * e + 3)};
     }
@@ -479,7 +474,7 @@ class LtcGroup {
         set(gains, kGains * e + 3, value.slope);
     }
 
-    static constexpr int kMaxNeurons = 1024, kGains = 4;
+    static constexpr int kGains = 4;
 
     const Plan* plan_ = nullptr;
     Seat<Real>* seats_ = nullptr;

@@ -140,8 +140,7 @@ struct SynapseList {
 // The same synapses for one stream at a time, neurons side by side in vectors. Round r of a vector of neurons holds the
 // r-th synapse onto each of them; a place without a synapse has none of anything. A `place` is round and lane.
 struct SynapseRounds {
-    int32_t num_vectors;
-    const int32_t* first_round;  // (vectors + 1,)
+    const int32_t* first_round;  // (vectors of neurons + 1,)
     const int32_t* synapse;      // (places,): which synapse of the list, or -1
     const int32_t* source;       // (places,): position of its source; of an entry that is always zero where there is none
     // For the way back, sources side by side: the places of the r-th synapse of each, in the order of the list.
@@ -208,7 +207,7 @@ struct Records {
     const int64_t* fingerprint;
 };
 
-// One entry a record; what was there is overwritten.
+// One entry a record, in which it says that there is nothing (results.py) until a step says otherwise.
 struct Results {
     double* prediction;  // (records, outputs)
     double* half_width;  // (records, outputs)

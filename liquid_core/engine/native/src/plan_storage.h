@@ -141,10 +141,10 @@ class PlanStorage {
 
     SynapseRounds rounds(const py::handle& item) {
         const auto given = item.cast<py::dict>();
-        return {number(given, "num_vectors"),        numbers(given["first_round"]),
-                numbers(given["synapse"]),           numbers(given["source"]),
-                number(given, "num_source_vectors"), numbers(given["first_source_round"]),
-                numbers(given["place"]),             number(given, "places")};
+        return {numbers(given["first_round"]),       numbers(given["synapse"]),
+                numbers(given["source"]),            number(given, "num_source_vectors"),
+                numbers(given["first_source_round"]), numbers(given["place"]),
+                number(given, "places")};
     }
 
     void read_ltc(const py::dict& given) {

@@ -27,7 +27,7 @@ struct Seat {
     Real* error;     // (outputs,)
     Real loss, norm;
     Real* readout;  // (outputs, readout features): the readout after the update
-    bool sound, applied;
+    bool applied;
 
     // Advancing over a sample.
     bool advances;
@@ -66,6 +66,31 @@ static inline WindowStep<Real> window_step(const Row& row, int64_t number) {
     const int64_t slot = modulo(number, plan.window_length);
     return {row.array<Real>(plan.at.window_inputs) + slot * plan.inputs, row.array<Real>(plan.at.window_elapsed)[slot]};
 }
+
+// Goes along a stretch, step by step in either direction, and tells at which of its anchors it is; -1 at none.
+class AnchorWalk {
+   public:
+    AnchorWalk(const Stretch& stretch, int start) : stretch_(stretch), next_(start) {}
+    static AnchorWalk forwards(const Stretch& stretch) { return {stretch, 0}; }
+    static AnchorWalk backwards(const Stretch& stretch) { return {stretch, stretch.num_anchors - 1}; }
+
+    int on_to(int step) {
+        while (next_ < stretch_.num_anchors && stretch_.anchors[next_] < step) ++next_;
+        return at(step);
+    }
+    int back_to(int step) {
+        while (next_ >= 0 && stretch_.anchors[next_] > step) --next_;
+        return at(step);
+    }
+
+   private:
+    int at(int step) const {
+        return next_ >= 0 && next_ < stretch_.num_anchors && stretch_.anchors[next_] == step ? next_ : -1;
+    }
+
+    const Stretch& stretch_;
+    int next_;
+};
 
 // How many steps of a stretch lie before the stream's first sample; `first`: the number of the stretch's first one.
 static inline int steps_before_the_first(int64_t first, int length) {

@@ -4,9 +4,9 @@
 // in intrinsics. The compiler is told not to contract a * b + c (-ffp-contract=off): where one rounding is wanted there
 // is `fma`, and so a result has the same bits in whatever order a compiler arranges the code.
 //
-// Everything here lives in a namespace of the instruction set, and none of it is a template of the standard library: a
-// function that two translation units share would be taken from either of them, and an old processor would meet the
-// instructions of a new one.
+// Everything here lives in a namespace of the instruction set, and leaves no function of the standard library's templates
+// in the object (`nm -C` would list it): one that two objects share would be taken from either of them, and an old
+// processor would meet the instructions of a new one.
 #pragma once
 
 #include <cstddef>
@@ -192,20 +192,10 @@ LIQUID_INLINE FloatVector gather<float>(const float* from, const int32_t* places
 #endif
 
 // Sum of a vector's entries, always as a tree of halves: ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)) for eight.
-// `sum_tree` adds whole vectors in the same order, so that a sum has the same bits whether its terms lie side by side
-// in one vector or one in each of several.
 template <class Real>
 LIQUID_INLINE Real sum(Vec<Real> vector) {
     Real terms[Simd<Real>::width];
     store(terms, vector);
-    for (int half = Simd<Real>::width / 2; half > 0; half /= 2) {
-        for (int lane = 0; lane < half; ++lane) terms[lane] += terms[lane + half];
-    }
-    return terms[0];
-}
-
-template <class Real>
-LIQUID_INLINE Vec<Real> sum_tree(Vec<Real>* terms) {
     for (int half = Simd<Real>::width / 2; half > 0; half /= 2) {
         for (int lane = 0; lane < half; ++lane) terms[lane] += terms[lane + half];
     }
