@@ -74,7 +74,7 @@ class BuildKernels(build_ext):
     def _notice(self, what: str) -> None:
         lines = [
             f"liquidstream: the native kernels were {what}.",
-            "liquidstream: everything works without them, on the torch engine, a hundred times slower or more.",
+            "liquidstream: everything works without them, on the torch engine, fifty times slower or more.",
             "liquidstream: to have them, install a C++17 compiler (Debian: apt-get install g++) and install again.",
         ]
         print("\n".join(lines), file=sys.stderr)

@@ -165,6 +165,19 @@ def run_plans(server: ChildServer, made: list[Plan], disturb: Iterator[None]) ->
 JSON = {"content-type": "application/json"}
 
 
+def random_moments(made: list[Plan], seed: int, count: int) -> list[int]:
+    """Numbers of answered samples, ascending and at random, at which to do harm.
+
+    Counted in answers and not in seconds: however fast the server is, each moment comes while samples flow.
+    """
+    samples = sum(isinstance(record, Sample) for plan in made for record in plan.records)
+    return sorted(random.Random(seed).sample(range(samples // 20, 3 * samples // 4), count))
+
+
+def answered(made: list[Plan]) -> int:
+    return sum(len(plan.answers) for plan in made)
+
+
 def assert_is_the_fold(made: list[Plan], states: Mapping[str, Mapping[str, Any]]) -> None:
     for plan in made:
         expected, arrays = fold(plan)
@@ -188,14 +201,12 @@ def test_an_undisturbed_server_is_the_fold(tmp_path: Path) -> None:
 def test_a_killed_server_goes_on_as_if_nothing_had_happened(tmp_path: Path, seed: int) -> None:
     """After SIGKILLs at random moments every answer and the final weights are bit-identical to an undisturbed run's."""
     made = plans(110)
-    moments = random.Random(seed)
     kills = 0
 
     def kill_now_and_then(server: ChildServer) -> Iterator[None]:
         nonlocal kills
-        while kills < 3:
-            until = time.monotonic() + moments.uniform(0.2, 1.2)
-            while time.monotonic() < until:
+        for moment in random_moments(made, seed, 3):
+            while answered(made) < moment:
                 yield
             server.kill()
             server.start()
@@ -204,20 +215,18 @@ def test_a_killed_server_goes_on_as_if_nothing_had_happened(tmp_path: Path, seed
     with ChildServer(tmp_path, OFTEN) as server:
         states = run_plans(server, made, kill_now_and_then(server))
 
-    assert kills > 0
+    assert kills == 3
     assert_is_the_fold(made, states)
 
 
 def test_a_killed_store_comes_back_with_everything(tmp_path: Path) -> None:
     """The embedded store is killed twice while samples flow: it is started again and nothing acknowledged is lost."""
     made = plans(110)
-    moments = random.Random(3)
     killed: list[int] = []
 
     def kill_the_store(server: ChildServer) -> Iterator[None]:
-        for _ in range(2):
-            until = time.monotonic() + moments.uniform(0.3, 0.8)
-            while time.monotonic() < until:
+        for moment in random_moments(made, 3, 2):
+            while answered(made) < moment:
                 yield
             pid = store_pid(server)
             os.kill(pid, signal.SIGKILL)

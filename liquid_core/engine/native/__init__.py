@@ -1,6 +1,6 @@
 """The native engine: the whole step of the learner in C++ kernels, one build an instruction set, chosen at run time.
 
-It gives the reference engine's numbers a thousand times sooner, and a stream the same bits alone or in any company.
+It gives the reference engine's numbers in microseconds, and a stream the same bits alone or in any company.
 """
 
 from __future__ import annotations
