@@ -13,6 +13,7 @@ same model: their streams share a slab and may exchange states.
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import cached_property
 from typing import Literal
 
@@ -177,18 +178,20 @@ CellSpec = CfCSpec | WiredCfCSpec | LTCSpec
 _CELL_SHORTHANDS: dict[str, CellSpec] = {"cfc": CfCSpec(), "wired_cfc": WiredCfCSpec(), "ltc": LTCSpec()}
 
 
-# --- learner ---------------------------------------------------------------------------------------------------------
+# --- drift detectors -------------------------------------------------------------------------------------------------
+
+#: Which changes of the error are a drift: its rise, its fall (which learning brings about too), or both.
+DriftMode = Literal["up", "down", "both"]
 
 
-class PageHinkleySpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Page-Hinkley test on the stream's own prediction error, in units of its running scale."""
+class PageHinkleySpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="page_hinkley"):
+    """Page-Hinkley test on the stream's own prediction error, in units of its running scale. The default."""
 
     min_samples: int = 30
     delta: float = 0.05
     threshold: float = 25.0
     alpha: float = 0.9999
-    #: Which changes of the error are a drift: its rise, its fall (which learning brings about too), or both.
-    mode: Literal["up", "down", "both"] = "up"
+    mode: DriftMode = "up"
 
     def __post_init__(self) -> None:
         _check_range("learner.drift.min_samples", self.min_samples, 1, 1_000_000)
@@ -197,14 +200,89 @@ class PageHinkleySpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fie
         _check_range("learner.drift.alpha", self.alpha, 0.5, 1.0)
 
 
+class AdwinSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="adwin"):
+    """An adaptive window over the error: as long as no split of it has two different means (Bifet, Gavaldà 2007)."""
+
+    #: How seldom a false alarm may be: the confidence of a cut is ``1 - delta``.
+    delta: float = 0.002
+    #: Errors from one look for a cut to the next.
+    clock: int = 32
+    #: Buckets of one size kept before two of them are merged; more of them place a cut more finely.
+    max_buckets: int = 5
+    #: Errors on either side of a cut, at least.
+    min_window_length: int = 5
+    #: Errors seen before the first look.
+    grace_period: int = 10
+    #: Sizes of buckets, from 1 to ``2 ** (levels - 1)``: they bound the row, and so the window.
+    levels: int = 24
+    mode: DriftMode = "up"
+
+    def __post_init__(self) -> None:
+        _check_range("learner.drift.delta", self.delta, 1e-9, 1.0)
+        _check_range("learner.drift.clock", self.clock, 1, 1_000_000)
+        _check_range("learner.drift.max_buckets", self.max_buckets, 1, 32)
+        _check_range("learner.drift.min_window_length", self.min_window_length, 1, 1_000_000)
+        _check_range("learner.drift.grace_period", self.grace_period, 0, 1_000_000)
+        _check_range("learner.drift.levels", self.levels, 2, 32)
+
+
+class WindowTestSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="window_test"):
+    """Kolmogorov-Smirnov test between the newest errors and those before them (Raab, Heusinger, Schleif 2020)."""
+
+    #: Probability of an alarm, in one test of errors that have not changed.
+    alpha: float = 0.005
+    #: Errors kept.
+    window: int = 100
+    #: The newest of them, which are held against all the others.
+    recent: int = 30
+    #: Errors from one test to the next.
+    clock: int = 5
+    mode: DriftMode = "up"
+
+    def __post_init__(self) -> None:
+        _check_range("learner.drift.alpha", self.alpha, 1e-12, 0.5)
+        _check_range("learner.drift.window", self.window, 2, 512)
+        _check_range("learner.drift.recent", self.recent, 1, self.window - 1)
+        _check_range("learner.drift.clock", self.clock, 1, 1_000_000)
+        # So few values lie all on their own side now and then, without a change: such a test could never alarm.
+        rarest = 2.0 * math.exp(-2.0 * self.recent * (self.window - self.recent) / self.window)
+        _check(
+            rarest < self.alpha,
+            f"`learner.drift.window` and `learner.drift.recent` are too small for an `alpha` of {self.alpha:g}.",
+        )
+
+
+class NoDriftSpec(_Tagged, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="none"):
+    """No detector: no alarms, and no bytes in the row."""
+
+
+DriftSpec = PageHinkleySpec | AdwinSpec | WindowTestSpec | NoDriftSpec
+_DRIFT_SHORTHANDS: dict[str, DriftSpec] = {
+    "page_hinkley": PageHinkleySpec(),
+    "adwin": AdwinSpec(),
+    "window_test": WindowTestSpec(),
+    "none": NoDriftSpec(),
+}
+
+
+# --- learner ---------------------------------------------------------------------------------------------------------
+
+
 class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a stream learns from its samples."""
 
     #: Samples that TBPTT unrolls behind each horizon's newest target.
     window: int = 8
     #: Step size of Adam on the cell's weights.
-    learning_rate: float = 1e-3
-    #: Fraction of an error that one step of the readout takes away.
+    learning_rate: float = 5e-4
+    #: How the readout learns: exactly, by recursive least squares, or by normalised LMS, which needs no matrix. "auto":
+    #: least squares unless the readout is too wide for it.
+    readout: Literal["auto", "rls", "lms"] = "auto"
+    #: Recursive least squares: what a sample leaves of the weight of those before it, for the readout and for the
+    #: autoregressive expert.
+    forgetting: float = 0.9999
+    autoregression_forgetting: float = 0.999
+    #: LMS: fraction of an error that one step of the readout takes away.
     readout_rate: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.999
@@ -215,15 +293,30 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
     warmup: int = 8
     #: Forgetting rate of the running means and scales, once there are more than its inverse of samples.
     scaler_rate: float = 1e-3
+    #: Longest period that is looked for, in samples.
+    season_window: int = 336
     #: Samples within which a label may still arrive (regression and classification).
     label_horizon: int = 256
     #: Fraction of targets that the intervals aim to cover.
     coverage: float = 0.9
-    drift: PageHinkleySpec = PageHinkleySpec()
+    #: How many times less certain of what it learned the readout is after a drift alarm.
+    drift_inflation: float = 10.0
+    #: What watches the stream's error for a lasting change.
+    drift: (
+        Literal["page_hinkley", "adwin", "window_test", "none"]
+        | PageHinkleySpec
+        | AdwinSpec
+        | WindowTestSpec
+        | NoDriftSpec
+    ) = "page_hinkley"
 
     def __post_init__(self) -> None:
         _check_range("learner.window", self.window, 1, 256)
         _check_range("learner.learning_rate", self.learning_rate, 0.0, 1.0)
+        _check_range("learner.forgetting", self.forgetting, 0.9, 1.0)
+        _check_range("learner.autoregression_forgetting", self.autoregression_forgetting, 0.9, 1.0)
+        _check_range("learner.season_window", self.season_window, 8, 4096)
+        _check_range("learner.drift_inflation", self.drift_inflation, 1.0, 1e6)
         _check_range("learner.readout_rate", self.readout_rate, 0.0, 1.0)
         _check_range("learner.beta1", self.beta1, 0.0, 0.9999)
         _check_range("learner.beta2", self.beta2, 0.0, 0.99999)
@@ -233,6 +326,13 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
         _check_range("learner.scaler_rate", self.scaler_rate, 1e-6, 0.5)
         _check_range("learner.label_horizon", self.label_horizon, 1, 4096)
         _check_range("learner.coverage", self.coverage, 0.5, 0.999)
+        # One form for one model, as in `ModelSpec`.
+        msgspec.structs.force_setattr(self, "drift", self.drift_spec)
+
+    @property
+    def drift_spec(self) -> DriftSpec:
+        """The drift detector with all its settings, a shorthand resolved."""
+        return _DRIFT_SHORTHANDS[self.drift] if isinstance(self.drift, str) else self.drift
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------
@@ -343,6 +443,11 @@ class ModelSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return max(1, len(self.horizons)) * len(self.targets)
 
     @cached_property
+    def num_tracks(self) -> int:
+        """Values whose history a stream keeps: the targets, or a column for each class."""
+        return len(self.classes) if self.task == "classification" else len(self.targets)
+
+    @cached_property
     def target_columns(self) -> tuple[int, ...]:
         """Forecast only: where in `x` the targets stand."""
         return tuple(self.features.index(name) for name in self.targets) if self.task == "forecast" else ()
@@ -380,16 +485,20 @@ def _check_names(field: str, names: tuple[str, ...], low: int, high: int) -> Non
 
 
 __all__ = [
+    "AdwinSpec",
     "AutoNCPSpec",
     "CellSpec",
     "CfCSpec",
+    "DriftSpec",
     "FullyConnectedSpec",
     "LTCSpec",
     "LearnerSpec",
     "ModelSpec",
     "NCPSpec",
+    "NoDriftSpec",
     "PageHinkleySpec",
     "RandomSpec",
+    "WindowTestSpec",
     "WiredCfCSpec",
     "WiringSpec",
 ]

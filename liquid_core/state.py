@@ -22,7 +22,7 @@ from liquid_core.errors import SpecError, StateFormatError
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 #: More than the longest spec takes: a thousand names, every character of them written as an escape of an escape.
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 

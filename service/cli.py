@@ -1,4 +1,4 @@
-"""The command line: `liquidstream serve | replay | demo | streams | version | info`."""
+"""The command line: `liquidstream serve | replay | evaluate | demo | streams | version | info`."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from rich.live import Live
 from liquidstream_client import Client, ConnectionFailed, LiquidstreamError
 from liquidstream_client.calls import DEFAULT_URL
 from service.cli_errors import UserError, helpful
+from service.cli_evaluate import evaluate_command
+from service.cli_options import Engine, Task, check_targets, horizons_of, names_of
 from service.csv_samples import CsvError, plan_csv
 from service.replay import Census, Replay, describe_plan, replay, stream_name, take_census
 from service.report import streams_table
@@ -32,27 +34,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console(highlight=False)
+app.command(name="evaluate")(evaluate_command)
 
 Url = Annotated[str, typer.Option(envvar="LIQUID_URL", help="Where the server is.")]
 ApiKey = Annotated[str | None, typer.Option(envvar="LIQUID_API_KEY", help="The server's key, where it has one.")]
-
-
-class Task(StrEnum):
-    FORECAST = "forecast"
-    REGRESSION = "regression"
-    CLASSIFICATION = "classification"
 
 
 class Cell(StrEnum):
     CFC = "cfc"
     WIRED_CFC = "wired_cfc"
     LTC = "ltc"
-
-
-class Engine(StrEnum):
-    AUTO = "auto"
-    NATIVE = "native"
-    TORCH = "torch"
 
 
 @app.command()
@@ -116,14 +107,8 @@ def replay_command(
     ] = None,
 ) -> None:
     """Send a CSV file into a stream and show how well it is predicted. Run again, it goes on where it stopped."""
-    feature_names, target_names = _names(features), _names(targets)
-    if task is not Task.FORECAST and not target_names:
-        raise UserError(
-            f"--task {task} needs --targets: the column of the {'class' if task is Task.CLASSIFICATION else 'label'}.",
-            2,
-        )
-    if task is Task.CLASSIFICATION and len(target_names) != 1:
-        raise UserError("--task classification takes one column in --targets.", 2)
+    feature_names, target_names = names_of(features), names_of(targets)
+    check_targets(task, target_names)
     plan = plan_csv(
         file,
         time_column=time_column,
@@ -135,7 +120,7 @@ def replay_command(
     describe_plan(plan, census, console)
     spec: dict[str, Any] = {"task": str(task), "features": list(plan.features), "cell": str(cell)}
     if task is Task.FORECAST:
-        spec["horizon"] = _horizons(horizon)
+        spec["horizon"] = horizons_of(horizon)
     spec |= _labels(task, target_names, census, plan.features)
     with _connected(url, api_key) as client:
         replay(
@@ -235,17 +220,6 @@ def _check_port(host: str, port: int) -> None:
                     f"another port: liquidstream serve --port {port + 1 if port < 65535 else port - 1}"
                 ) from error
             raise UserError(f"cannot listen on {host}, port {port}: {error.strerror}") from error
-
-
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else []
-
-
-def _horizons(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise UserError(f"--horizon takes whole numbers of samples, such as 1,24: got '{text}'.", 2) from None
 
 
 def _labels(task: Task, names: list[str], census: Census, features: tuple[str, ...]) -> dict[str, Any]:

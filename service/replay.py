@@ -227,15 +227,8 @@ def stream_name(text: str) -> str:
 
 def describe_plan(plan: CsvPlan, census: Census, console: Console) -> None:
     """Say what was read and how, and what is skipped."""
-    when = f"time from '{escape(plan.time_column)}'" if plan.time_column else "no time column: rows count as seconds"
-    console.print(f"[bold]{escape(plan.path.name)}[/]: {census.rows:,} rows, {when}")
-    console.print(f"  features: {escape(', '.join(plan.features))}")
-    if plan.labels:
-        console.print(f"  labels: {escape(', '.join(plan.labels))}")
-    if plan.time_column and census.first_t is not None and census.last_t is not None:
-        console.print(f"  from {_moment(census.first_t)} to {_moment(census.last_t)}")
-    if census.missing_values:
-        console.print(f"  missing values, sent as null: {census.missing_values:,}")
+    span = (census.first_t, census.last_t) if census.first_t is not None and census.last_t is not None else None
+    describe_columns(plan, census.rows, span, census.missing_values, console)
     if census.out_of_order:
         lines = ", ".join(str(line) for line in census.out_of_order[:5])
         more = ", ..." if len(census.out_of_order) > 5 else ""
@@ -243,9 +236,27 @@ def describe_plan(plan: CsvPlan, census: Census, console: Console) -> None:
         console.print(f"  [yellow]{count}[/] (lines {lines}{more})")
 
 
+def describe_columns(
+    plan: CsvPlan, rows: int, span: tuple[float, float] | None, missing: int, console: Console
+) -> None:
+    """Say which columns are what, from when to when, and how many values are missing."""
+    when = f"time from '{escape(plan.time_from)}'" if plan.time_from else "no time column: rows count as seconds"
+    console.print(f"[bold]{escape(plan.path.name)}[/]: {rows:,} rows, {when}")
+    console.print(f"  features: {escape(', '.join(plan.features))}")
+    if plan.left_out:
+        names = escape(", ".join(name or "(no name)" for name in plan.left_out))
+        console.print(f"  left out, not numbers: {names}")
+    if plan.labels:
+        console.print(f"  labels: {escape(', '.join(plan.labels))}")
+    if plan.time_from and span is not None:
+        console.print(f"  from {_moment(span[0])} to {_moment(span[1])}")
+    if missing:
+        console.print(f"  missing values, sent as null: {missing:,}")
+
+
 def _moment(t: float) -> str:
     """A time for people, where it looks like one of this age; otherwise the number."""
     return f"{datetime.fromtimestamp(t, UTC):%Y-%m-%d %H:%M:%S} UTC" if 1e8 < t < 1e11 else f"t = {t:g}"
 
 
-__all__ = ["Census", "Replay", "describe_plan", "in_order", "replay", "stream_name", "take_census"]
+__all__ = ["Census", "Replay", "describe_columns", "describe_plan", "in_order", "replay", "stream_name", "take_census"]

@@ -29,7 +29,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("liquidstream")
 
 #: Sensitive, so that a jump of the values sets it off within a few samples.
-DRIFT = {"min_samples": 30, "threshold": 4.0}
+DRIFT = {"kind": "page_hinkley", "min_samples": 30, "threshold": 4.0}
 
 SPECS: dict[str, dict[str, Any]] = {
     "pump-7": {

@@ -31,13 +31,15 @@ LAYERS = {
     ],
     "service": [
         ["cli"],
-        ["demo", "replay", "server"],
+        ["cli_evaluate"],
+        ["demo", "evaluation", "replay", "server"],
         ["app", "child_server", "demo_streams", "report"],
         ["api", "security"],
         ["shard"],
         ["store"],
+        ["cli_options"],
         ["cli_errors", "dashboard", "lag", "logs", "scoring"],
-        ["csv_samples", "metrics", "settings"],
+        ["csv_samples", "csv_times", "metrics", "settings"],
         ["messages", "problems"],
     ],
 }

@@ -6,17 +6,21 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from liquid_core.engine.layout import StateLayout
-from liquid_core.learner import conformal, readout
+from liquid_core.learner import conformal, readout, rls
 from liquid_core.learner.adam import Adam
+from liquid_core.learner.calendar import WAVES
 from liquid_core.learner.clock import Clock
-from liquid_core.learner.drift import PageHinkley
+from liquid_core.learner.drift import detector_for
+from liquid_core.learner.experts import AUTOREGRESSION_WIDTH
 from liquid_core.learner.guess import Guess
+from liquid_core.learner.history import History
 from liquid_core.learner.metrics import Prequential
+from liquid_core.learner.mix import Mix
 from liquid_core.learner.network import Network
 from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import INPUTS_PER_FEATURE, Scaler
-from liquid_core.learner.trust import Trust
+from liquid_core.learner.season import Season
 from liquid_core.learner.window import Window
 from liquid_core.spec import ModelSpec
 
@@ -26,7 +30,7 @@ ANSWERS_KEPT = 64
 
 def num_inputs(spec: ModelSpec) -> int:
     """Width of what the cell sees."""
-    return INPUTS_PER_FEATURE * spec.num_features
+    return INPUTS_PER_FEATURE * spec.num_features + WAVES
 
 
 def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayout:
@@ -44,14 +48,21 @@ def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayou
         "clock": Clock.arrays(),
         "scaler": Scaler.arrays(spec.num_features),
         "residual": Residual.arrays(spec.num_outputs),
-        "guess": Guess.arrays(spec.num_targets),
-        "trust": Trust.arrays(spec.num_outputs),
+        "history": History.arrays(spec.num_tracks),
+        "season": Season.arrays(spec.learner.season_window + 1, spec.num_tracks),
+        "guess": Guess.arrays(spec.num_tracks),
+        "mix": Mix.arrays(spec.num_outputs),
+        "autoregression": {"weights": ArraySpec(np.float64, (spec.num_outputs, AUTOREGRESSION_WIDTH))}
+        | rls.arrays(spec.num_outputs, AUTOREGRESSION_WIDTH),
         "conformal": conformal.arrays(spec.num_outputs),
         "metrics": Prequential.arrays(max(1, len(spec.horizons))),
-        "drift": PageHinkley.arrays(),
+        "drift": detector_for(spec.learner.drift_spec).arrays(spec.learner.drift_spec),
         "network": {"weights": ArraySpec(real, (network.packing.size,))},
         "adam": Adam.arrays(network.packing.size, real),
-        "readout": readout.arrays(spec.num_outputs, network.readout_features, real),
+        "linear": {"weights": ArraySpec(np.float64, (spec.num_outputs, network.linear_features))}
+        | rls.arrays(max(1, len(spec.horizons)), network.linear_features if network.exact_linear else 0),
+        "readout": readout.arrays(spec.num_outputs, network.readout_features, real)
+        | rls.arrays(max(1, len(spec.horizons)), network.readout_features if network.exact_readout else 0),
         "window": Window.arrays(spec, num_inputs(spec), network.state_size, real),
         "answers": _answers(spec.num_outputs),
     }

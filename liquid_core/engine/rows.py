@@ -8,6 +8,8 @@ import numpy as np
 
 from liquid_core.engine.anatomy import layout_for, num_inputs
 from liquid_core.engine.layout import StateLayout
+from liquid_core.learner import rls
+from liquid_core.learner.experts import AUTOREGRESSION_WIDTH
 from liquid_core.learner.network import Network, torch_type
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
@@ -29,12 +31,19 @@ class RowEngine:
         self.network = Network(spec, num_inputs(spec), torch_type(real))
         self.layout: StateLayout = layout_for(spec, self.network, real)
         self._fresh_row = self.layout.initial_row()
-        self.layout.views(self._fresh_row[None])["network.weights"][0] = self.network.initial_weights.numpy()
+        fresh = self.layout.views(self._fresh_row[None])
+        fresh["network.weights"][0] = self.network.initial_weights.numpy()
+        fresh["autoregression.covariance"][0] = rls.initial(AUTOREGRESSION_WIDTH)
+        if self.network.exact_linear:
+            fresh["linear.covariance"][0] = rls.initial(self.network.linear_features)
+        if self.network.exact_readout:
+            fresh["readout.covariance"][0] = rls.initial(self.network.readout_features)
 
     @property
     def num_params(self) -> int:
         """Effective parameters of one stream."""
-        return self.network.packing.size + self.spec.num_outputs * self.network.readout_features
+        linear = self.network.readout_features + self.network.linear_features + AUTOREGRESSION_WIDTH
+        return self.network.packing.size + self.spec.num_outputs * linear
 
     @property
     def bytes_per_stream(self) -> int:

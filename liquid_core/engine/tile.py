@@ -21,20 +21,22 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.anatomy import ANSWERS_KEPT
 from liquid_core.engine.results import StepResults, Update
-from liquid_core.learner import conformal, readout
+from liquid_core.learner import calendar, conformal, experts, readout, rls
 from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.clock import Clock
-from liquid_core.learner.drift import PageHinkley
+from liquid_core.learner.drift import detector_for
 from liquid_core.learner.guard import safe_hidden, safe_outputs, safe_readout, safe_update
 from liquid_core.learner.guess import Guess
+from liquid_core.learner.history import History
 from liquid_core.learner.metrics import Prequential
+from liquid_core.learner.mix import Mix
 from liquid_core.learner.network import Network
-from liquid_core.learner.part import pick
+from liquid_core.learner.part import pick, safe_divide
 from liquid_core.learner.residual import Residual
-from liquid_core.learner.scaler import Scaler
+from liquid_core.learner.scaler import MAX_SCALED, Scaler
+from liquid_core.learner.season import PERIODS_BACK, Season
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
-from liquid_core.learner.tbptt import Unrolled, learn_window
-from liquid_core.learner.trust import Trust
+from liquid_core.learner.tbptt import Lesson, Unrolled, learn_window
 from liquid_core.learner.window import Window, stretches_for
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
@@ -81,6 +83,8 @@ class Tile:
         self._lanes = np.arange(self._batch)
         self._window: Window = self._part(Window, "window")
         self._length = self._window.seq.shape[1]
+        self._horizon = np.arange(spec.num_outputs) // spec.num_tracks
+        self._track = np.arange(spec.num_outputs) % spec.num_tracks
 
     def step(self, records: TileRecords) -> None:
         """Apply one record a stream; streams with neither sample nor label stay as they are."""
@@ -126,9 +130,8 @@ class Tile:
         spec, window = self._spec, self._window
         number = anchor[:, None] - ages  # (batch, outputs): the sample whose answer it was
         slot, lane, output = number % self._length, self._lanes[:, None], np.arange(spec.num_outputs)
-        target = output % spec.num_targets
         pending = Pending(
-            base=window.base[lane, slot, target],
+            base=window.base[lane, slot, self._track],
             scale=window.scale[lane, slot, output],
             prediction=window.prediction[lane, slot, output],
             half_width=window.half_width[lane, slot, output],
@@ -138,10 +141,64 @@ class Tile:
         else:
             known = arrived[:, None] & (number >= 1) & ~np.isnan(truth)
             settled = settle_values(pending, truth, known, max(1, len(spec.horizons)))
-        trust = self._part(Trust, "trust").update(settled.target, window.output[lane, slot, output], settled.scaled)
-        self._put("trust", trust)
+        # Two indices around a slice: numpy puts what they run over first, `(batch, outputs, experts)`.
+        said = window.said[lane, slot, :, output].transpose(0, 2, 1)
+        mix = self._part(Mix, "mix").update(settled.wanted, said, window.mixed[lane, slot, output], settled.scaled)
+        self._put("mix", mix)
+        self._learn_autoregression(settled, slot)
+        self._learn_linear(settled, slot)
         self._measure(settled, seq)
         return settled
+
+    def _learn_autoregression(self, settled: Settled, slot: IntArray) -> None:
+        """Recursive least squares, for the outputs whose sample lies in `slot` `(batch, outputs)`."""
+        arrays, window, lane = self._arrays, self._window, self._lanes[:, None]
+        seen = experts.autoregression_features(
+            window.history[lane, slot, self._track],
+            window.seasonal[lane, slot, self._horizon, self._track],
+            window.inputs[lane, slot, -calendar.WAVES :],
+        )
+        weights, covariance = arrays["autoregression.weights"], arrays["autoregression.covariance"]
+        gain, after = rls.gain(
+            covariance, seen, self._spec.learner.autoregression_forgetting, np.ones_like(settled.wanted)
+        )
+        error = settled.wanted - (weights * seen).sum(axis=2)
+        known = settled.scaled[:, :, None]
+        weights[...] = np.where(known, rls.update(weights, gain, error), weights)
+        covariance[...] = np.where(known, after, covariance)
+
+    def _learn_linear(self, settled: Settled, slot: IntArray) -> None:
+        """The same for the linear expert, whose outputs of one horizon share a covariance.
+
+        What it said with the weights before, `(batch, outputs)`, is kept: the network learns what that left over.
+        """
+        arrays, window, lane = self._arrays, self._window, self._lanes[:, None]
+        learner, tracks = self._spec.learner, self._spec.num_tracks
+        first = slot[:, ::tracks]
+        seen = experts.linear_features(
+            self._spec,
+            window.inputs[lane, first],
+            window.history[lane, first],
+            window.seasonal[lane, first, np.arange(first.shape[1])],
+        )
+        weights, covariance = arrays["linear.weights"], arrays["linear.covariance"]
+        wide = np.repeat(seen, tracks, axis=1)
+        self._linear = (weights * wide).sum(axis=2)
+        error: FloatArray = settled.wanted - self._linear
+        curvature: FloatArray = np.ones(first.shape)
+        if self._spec.task == "classification":
+            probability = readout.softmax(self._linear)
+            error, curvature = settled.target - probability, readout.class_curvature(probability)[:, None]
+        error = np.where(settled.scaled, error, 0.0)
+        if self._network.exact_linear:
+            gain, after = rls.gain(covariance, seen, learner.forgetting, curvature)
+            step = error / np.repeat(curvature, tracks, axis=1)
+            relearned = rls.update(weights, np.repeat(gain, tracks, axis=1), step)
+            known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
+            covariance[...] = np.where(known[:, :, None], after, covariance)
+        else:
+            relearned = readout.update(weights, wide, error, learner.readout_rate)
+        weights[...] = np.where(settled.scaled[:, :, None], relearned, weights)
 
     def _measure(self, settled: Settled, seq: IntArray) -> None:
         """Running scales, intervals, metrics and drift, after targets arrived."""
@@ -154,13 +211,24 @@ class Tile:
         metrics = self._part(Prequential, "metrics")
         self._put("metrics", metrics.update(settled.error, settled.naive_error, settled.observed))
         watched = settled.surprise >= 0
-        alarm, detector = self._part(PageHinkley, "drift").update(settled.surprise, watched, learner.drift)
+        detector = self._part(detector_for(learner.drift_spec), "drift")
+        alarm, detector = detector.update(settled.surprise, watched, learner.drift_spec)
         self._put("drift", detector)
+        self._doubt(alarm)
         self._arrays["stream.drifts"] += alarm
         self._arrays["stream.last_drift_seq"][alarm] = seq[alarm]
         self._results.drift[...] = alarm
         self._results.surprise[...] = settled.surprise
         self._results.anomaly[...] = settled.anomaly
+
+    def _doubt(self, alarm: BoolArray) -> None:
+        """After a drift alarm, the readout's least squares are less certain of what they know: they learn what is new.
+
+        The linear experts are left alone: they have more weights than an alarm's few samples can tell apart, and on
+        streams that only change a little each alarm would cost them more than it brings.
+        """
+        covariance = self._arrays["readout.covariance"]
+        covariance[alarm] = rls.inflate(covariance[alarm], self._spec.learner.drift_inflation)
 
     # --- learn -------------------------------------------------------------------------------------------------------
 
@@ -176,6 +244,7 @@ class Tile:
             self._tensor(weights),
             self._tensor(linear),
             self._unroll(anchor),
+            self._tensor(self._linear),
             self._tensor(settled.target),
             torch.from_numpy(np.ascontiguousarray(settled.scaled)),
             "class" if self._spec.task == "classification" else "residual",
@@ -183,9 +252,11 @@ class Tile:
         clipped, norm = clip_by_norm(lesson.gradient.numpy(), learner.clip_norm)
         step, adam = self._part(Adam, "adam").update(clipped, learner)
         updated = self._network.constrain(torch.from_numpy(weights + step)).numpy()
-        relinear = readout.update(linear, lesson.features.numpy(), lesson.error.numpy(), learner.readout_rate)
+        relinear, covariance = self._relearn_readout(linear, lesson, settled)
         safe = safe_update(lesson.loss.numpy(), norm, updated) & safe_readout(relinear)
         applied, skipped = learns & safe, learns & ~safe
+        horizons = settled.scaled.reshape(self._batch, covariance.shape[1], -1).any(axis=2) & applied[:, None]
+        arrays["readout.covariance"][horizons] = covariance[horizons]
         weights[...] = pick(applied, updated, weights)
         linear[...] = pick(applied, relinear, linear)
         self._put("adam", adam, applied)
@@ -193,6 +264,20 @@ class Tile:
         arrays["stream.skipped"] += skipped
         self._results.update[applied] = Update.APPLIED
         self._results.update[skipped] = Update.SKIPPED
+
+    def _relearn_readout(self, weights: FloatArray, lesson: Lesson, settled: Settled) -> tuple[FloatArray, FloatArray]:
+        """The readout's weights after a lesson, and its covariance, `(batch, horizons, triangle)`."""
+        learner, covariance = self._spec.learner, self._arrays["readout.covariance"]
+        features, error = lesson.features.numpy(), lesson.error.numpy().astype(np.float64)
+        if not self._network.exact_readout:
+            return readout.update(weights, features, lesson.error.numpy(), learner.readout_rate), covariance
+        per_horizon = self._spec.num_tracks
+        curvature: FloatArray = np.ones(covariance.shape[:2])
+        if self._spec.task == "classification":
+            curvature = readout.class_curvature(settled.target - error)[:, None]  # what it says now
+        gain, after = rls.gain(covariance, features[:, ::per_horizon].astype(np.float64), learner.forgetting, curvature)
+        step = error / np.repeat(curvature, per_horizon, axis=1)
+        return rls.update(weights, np.repeat(gain, per_horizon, axis=1), step), after
 
     def _unroll(self, anchor: IntArray) -> list[Unrolled]:
         """The stretches of samples behind `anchor` `(batch,)`, from the window."""
@@ -221,11 +306,23 @@ class Tile:
         number = arrays["stream.samples"] + 1
         slot, before = number % self._length, (number - 1) % self._length
         elapsed, clock = self._part(Clock, "clock").tick(records.t)
-        inputs, values, scaler = self._part(Scaler, "scaler").take(records.x, self._spec.learner.scaler_rate)
-        hidden, outputs = self._forward(inputs, self._window.hidden[self._lanes, before], elapsed)
+        shown, values, scaler = self._part(Scaler, "scaler").take(records.x, self._spec.learner.scaler_rate)
+        waves = calendar.waves(records.t, clock.first_t, clock.gap)
+        inputs = np.concatenate([shown, waves], axis=1)
+        history = self._remember(records, number)
         base, scale = self._naive(values)
-        outputs = safe_outputs(outputs)
-        prediction = self._prediction(outputs, base, scale)
+        seasonal, season = self._seasons(clock, number, base, scale)
+        view = history.view(number)
+        linear = self._linear_outputs(inputs, view, seasonal)
+        hidden, rest = self._forward(inputs, self._window.hidden[self._lanes, before], elapsed)
+        liquid = linear + rest
+        if self._spec.task == "classification":
+            linear, liquid = readout.softmax(linear) - base, readout.softmax(liquid) - base
+        said = np.stack(
+            [season, self._autoregression(view, seasonal, waves), safe_outputs(linear), safe_outputs(liquid)], axis=1
+        )
+        mixed = self._part(Mix, "mix").combine(said)
+        prediction = self._prediction(mixed, base, scale)
         half_width = arrays["conformal.radius"] * (0.0 if self._spec.task == "classification" else scale)
 
         sound = safe_hidden(hidden)
@@ -237,9 +334,12 @@ class Tile:
             "inputs": inputs,
             "elapsed": elapsed,
             "hidden": pick(sound, hidden, np.zeros_like(hidden)),
+            "history": view,
+            "seasonal": seasonal,
             "base": base,
             "scale": scale,
-            "output": outputs,
+            "said": said,
+            "mixed": mixed,
             "prediction": prediction,
             "half_width": half_width,
         }.items():
@@ -255,8 +355,68 @@ class Tile:
         self._results.prediction[active] = prediction[active]
         self._results.half_width[active] = half_width[active]
 
+    def _remember(self, records: TileRecords, number: IntArray) -> History:
+        """The targets' history as it is known at this sample; a forecast's takes the sample in first."""
+        spec, history, active = self._spec, self._part(History, "history"), records.is_sample
+        season = self._part(Season, "season")
+        if spec.task == "forecast":
+            values = records.x[:, spec.target_columns]
+            observed = active[:, None] & ~np.isnan(values)
+            history = history.update(np.where(observed, values, 0.0), observed, number, spec.learner.scaler_rate)
+            self._put("history", history)
+            season.put(number, number, history.last, active)
+            self._put("season", season.measure(number, number, history.deviation(), active))
+        else:
+            season.put(number, number, history.last, active)  # until its label comes
+        return history
+
+    def _seasons(
+        self, clock: Clock, number: IntArray, base: FloatArray, scale: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """How far the targets were from `base` at the same point of past periods, in residual scales.
+
+        Returns
+        -------
+        `(batch, horizons, tracks, periods)`, and what the seasonal expert says, `(batch, outputs)`.
+        """
+        spec, season = self._spec, self._part(Season, "season")
+        lag = season.lag(clock.gap, clock.last_t - clock.first_t)
+        seasonal = np.zeros((self._batch, max(1, len(spec.horizons)), spec.num_tracks, len(PERIODS_BACK)))
+        expert = np.zeros((self._batch, spec.num_outputs))
+        for at, ahead in enumerate(spec.horizons or (0,)):
+            outputs = slice(at * spec.num_tracks, (at + 1) * spec.num_tracks)
+            for place, periods in enumerate(PERIODS_BACK):
+                past, known = season.back(number, ahead, lag, periods)
+                apart = np.where(known[:, None], safe_divide(past - base, scale[:, outputs]), 0.0)
+                seasonal[:, at, :, place] = np.clip(apart, -MAX_SCALED, MAX_SCALED)
+                if periods == 0:
+                    expert[:, outputs] = safe_outputs(apart)
+        return seasonal, expert
+
+    def _autoregression(self, view: FloatArray, seasonal: FloatArray, waves: FloatArray) -> FloatArray:
+        """What the autoregressive expert says, `(batch, outputs)`."""
+        real = self._window.history.dtype  # it learns from what the window keeps, so it sees the same now
+        seen = experts.autoregression_features(
+            view[:, self._track].astype(real),
+            seasonal[:, self._horizon, self._track].astype(real),
+            np.broadcast_to(waves[:, None], (self._batch, self._spec.num_outputs, waves.shape[1])).astype(real),
+        )
+        return safe_outputs((self._arrays["autoregression.weights"] * seen).sum(axis=2))
+
+    def _linear_outputs(self, inputs: FloatArray, view: FloatArray, seasonal: FloatArray) -> FloatArray:
+        """What the linear expert says, `(batch, outputs)`; of classes, logits."""
+        real, horizons = self._window.history.dtype, seasonal.shape[1]
+        seen = experts.linear_features(
+            self._spec,
+            np.repeat(inputs[:, None], horizons, axis=1).astype(real),
+            np.repeat(view[:, None], horizons, axis=1).astype(real),
+            seasonal.astype(real),
+        )
+        return np.asarray((self._arrays["linear.weights"] * np.repeat(seen, self._spec.num_tracks, axis=1)).sum(axis=2))
+
     def _forward(self, inputs: FloatArray, hidden: FloatArray, elapsed: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Hidden state after one step and the network's outputs, `(batch, state)` and `(batch, outputs)`."""
+        """Hidden state after one step, `(batch, state)`, and what the readout adds to the linear expert's word,
+        `(batch, outputs)`."""
         with torch.no_grad():
             parameters = self._network.parameters(self._tensor(self._arrays["network.weights"]))
             shown = self._tensor(inputs)
@@ -264,9 +424,7 @@ class Tile:
                 parameters, shown, self._tensor(hidden), self._tensor(elapsed).unsqueeze(1)
             )
             linear = self._tensor(self._arrays["readout.weights"])
-            outputs = readout.apply(linear, readout.features(output, shown))
-            if self._spec.task == "classification":
-                outputs = torch.softmax(outputs.nan_to_num(0.0).clamp(-50.0, 50.0), dim=1)
+            outputs = readout.apply(linear, readout.features(output))
         return hx.numpy(), outputs.numpy().astype(np.float64)
 
     def _naive(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -279,13 +437,11 @@ class Tile:
             return guess.best(), self._part(Residual, "residual").scale()
         return guess.last.copy(), np.ones((self._batch, spec.num_outputs))
 
-    def _prediction(self, outputs: FloatArray, base: FloatArray, scale: FloatArray) -> FloatArray:
+    def _prediction(self, mixed: FloatArray, base: FloatArray, scale: FloatArray) -> FloatArray:
         """Answers `(batch, outputs)`: values in the targets' units, or probabilities."""
         if self._spec.task == "classification":
-            return outputs
-        lead = np.repeat(np.asarray(self._spec.horizons or (1,)), self._spec.num_targets)
-        share = self._part(Trust, "trust").share(lead)
-        return np.tile(base, (1, self._spec.num_outputs // base.shape[1])) + scale * share * outputs
+            return readout.normalised(base + mixed)
+        return base[:, self._track] + scale * mixed
 
     # --- labels and answers ------------------------------------------------------------------------------------------
 
@@ -299,20 +455,35 @@ class Tile:
 
     def _take_label(self, records: TileRecords, anchor: IntArray) -> None:
         """Keep the label, and what the next naive guess is made from."""
-        active, window = records.has_label, self._window
+        spec, active, window = self._spec, records.has_label, self._window
         slot = anchor % self._length
         place = self._lanes[active], slot[active]
         window.label[place] = records.y[active]
         window.labelled[place] = True
+        tracks = self._tracks(records.y)
+        history = self._part(History, "history")
+        history = history.update(
+            tracks, np.repeat(active[:, None], tracks.shape[1], 1), anchor, spec.learner.scaler_rate
+        )
+        self._put("history", history)
+        season, newest = self._part(Season, "season"), self._arrays["stream.samples"]
+        season.put(anchor, newest, tracks, active)
+        self._put("season", season.measure(anchor, newest, history.deviation(), active))
         guess = self._part(Guess, "guess").update(
-            np.where(active[:, None], records.y, 0.0),
+            np.where(active[:, None], tracks, 0.0),
             active[:, None],
             (window.mean_guess[self._lanes, slot], window.last_guess[self._lanes, slot]),
             window.guessed[self._lanes, slot][:, None],
-            self._spec.learner.scaler_rate,
+            spec.learner.scaler_rate,
         )
         self._put("guess", guess)
         self._arrays["stream.labels"] += active
+
+    def _tracks(self, y: FloatArray) -> FloatArray:
+        """A label as values of the tracks, `(batch, tracks)`: itself, or one where its class stands."""
+        if self._spec.task == "regression":
+            return y
+        return np.asarray(y == np.arange(self._spec.num_tracks), dtype=np.float64)
 
     def _keep_outcome(self, records: TileRecords) -> None:
         """Keep the answers to samples, for clients that ask again."""

@@ -18,7 +18,6 @@ from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import Scaler
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
 from liquid_core.learner.tbptt import Lesson, Unrolled, learn_window
-from liquid_core.learner.trust import Trust
 from liquid_core.learner.window import Stretch, Window, stretches_for
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "Scaler",
     "Settled",
     "Stretch",
-    "Trust",
     "Unrolled",
     "Window",
     "clip_by_norm",

@@ -22,8 +22,9 @@ MIN_RATE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Last time and typical gap in seconds, and samples seen, each `(batch,)`."""
+    """First and last time and typical gap in seconds, and samples seen, each `(batch,)`."""
 
+    first_t: FloatArray
     last_t: FloatArray
     gap: FloatArray
     count: IntArray
@@ -31,6 +32,7 @@ class Clock:
     @staticmethod
     def arrays() -> dict[str, ArraySpec]:
         return {
+            "first_t": ArraySpec(np.float64),
             "last_t": ArraySpec(np.float64),
             "gap": ArraySpec(np.float64),
             "count": ArraySpec(np.int64),
@@ -54,7 +56,8 @@ class Clock:
         elapsed = np.where(unit > 0, dt / np.where(unit > 0, unit, 1.0), 0.0)
         elapsed = np.where(self.count == 0, 1.0, np.minimum(elapsed, MAX_ELAPSED))
         last_t = np.where(self.count == 0, t, np.maximum(t, self.last_t))
-        return elapsed, Clock(last_t=last_t, gap=gap, count=self.count + 1)
+        first_t = np.where(self.count == 0, t, self.first_t)
+        return elapsed, Clock(first_t=first_t, last_t=last_t, gap=gap, count=self.count + 1)
 
 
 __all__ = ["MAX_ELAPSED", "Clock"]

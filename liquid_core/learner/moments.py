@@ -13,6 +13,10 @@ import numpy as np
 from liquid_core.learner.part import ArraySpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
 
+#: A value counts no further than this many deviations from the mean, once so many values were seen.
+MAX_DISTANCE = 10.0
+SETTLED = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
@@ -38,6 +42,15 @@ class Moments:
         mean = self.mean + weight * delta
         variance = np.where(observed, (1.0 - weight) * (self.variance + weight * delta * delta), self.variance)
         return Moments(count=count, mean=mean, variance=variance)
+
+    def capped(self, values: FloatArray) -> FloatArray:
+        """Values no further than `MAX_DISTANCE` deviations from the mean: an outlier may pull, but not tear.
+
+        The cap grows with the deviation, so a level that really shifted is found within some tens of samples.
+        """
+        reach = MAX_DISTANCE * self.deviation()
+        known = (self.count >= SETTLED) & (reach > 0)
+        return np.where(known, np.clip(values, self.mean - reach, self.mean + reach), values)
 
     def deviation(self) -> FloatArray:
         """Standard deviation; zero while nothing but one value has been seen."""

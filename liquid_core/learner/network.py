@@ -10,6 +10,7 @@ from torch import Tensor
 
 from liquid_core.cells import Cell, build_cell
 from liquid_core.learner import readout
+from liquid_core.learner.experts import num_linear_features
 from liquid_core.learner.packing import Packing
 from liquid_core.spec import ModelSpec
 from liquid_core.types import Parameters
@@ -35,7 +36,11 @@ class Network:
         self.packing = Packing(initial, self.cell.parameter_masks(), self.cell.arrange)
         #: Cell weights that every stream starts from, `(params,)`.
         self.initial_weights: Tensor = self.packing.pack(initial)
-        self.readout_features = readout.num_features(self.cell.output_size, num_inputs)
+        #: Width of what readout and linear expert see, and whether they are learned by recursive least squares.
+        self.readout_features = readout.num_features(self.cell.output_size)
+        self.exact_readout = readout.learns_exactly(spec.learner, self.readout_features)
+        self.linear_features = num_linear_features(spec, num_inputs)
+        self.exact_linear = readout.learns_exactly(spec.learner, self.linear_features)
 
     @property
     def state_size(self) -> int:

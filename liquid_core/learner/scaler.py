@@ -20,9 +20,6 @@ from liquid_core.types import BoolArray, FloatArray, IntArray
 INPUTS_PER_FEATURE = 3
 #: A scaled value is cut off here, so that one wild reading cannot saturate the cell.
 MAX_SCALED = 5.0
-#: A value counts no further than this many deviations from the mean, once so many values were seen.
-MAX_DISTANCE = 10.0
-SETTLED = 10
 #: A deviation below this fraction of the mean is rounding noise of a constant, not a scale.
 RELATIVE_FLOOR = 1e-9
 
@@ -65,7 +62,7 @@ class Scaler:
         observed: BoolArray = ~np.isnan(x)
         values = np.where(observed, x, self.last)
         before = Moments(self.count, self.mean, self.variance)
-        moments = before.update(self._capped(values, before), observed, rate)
+        moments = before.update(before.capped(values), observed, rate)
         deviation = moments.deviation()
         deviation = np.where(deviation > RELATIVE_FLOOR * np.abs(moments.mean), deviation, 0.0)
         level = np.where(moments.count > 0, safe_divide(values - moments.mean, deviation), 0.0)
@@ -85,15 +82,6 @@ class Scaler:
             last=values,
         )
         return np.concatenate([shown, ~observed], axis=1), values, scaler
-
-    def _capped(self, values: FloatArray, moments: Moments) -> FloatArray:
-        """Values no further than `MAX_DISTANCE` deviations from the mean: an outlier may pull, but not tear.
-
-        The cap grows with the deviation, so a level that really shifted is found within some tens of samples.
-        """
-        reach = MAX_DISTANCE * moments.deviation()
-        known = (self.count >= SETTLED) & (reach > 0)
-        return np.where(known, np.clip(values, moments.mean - reach, moments.mean + reach), values)
 
 
 __all__ = ["INPUTS_PER_FEATURE", "MAX_SCALED", "Scaler"]

@@ -33,8 +33,10 @@ class Settled:
     #: Which outputs got their target, `(batch, outputs)`, and the target in the network's terms.
     known: BoolArray
     target: FloatArray
-    #: Distance of the target from the naive guess, `(batch, outputs)`.
+    #: Distance of the target from the naive guess, `(batch, outputs)`, and the same in residual scales, within limits:
+    #: what the experts should have said.
     residual: FloatArray
+    wanted: FloatArray
     #: Those of them whose answer had a scale, `(batch, outputs)`: without one, there was no interval to miss, and the
     #: target cannot be said in the network's terms.
     scaled: BoolArray
@@ -60,10 +62,12 @@ def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_hor
     observed = by_horizon.observed
     surprises = by_horizon(distance)
     scaled = known & (pending.scale > 0)
+    wanted = np.clip(safe_divide(residual, pending.scale), -MAX_RESIDUAL, MAX_RESIDUAL)
     return Settled(
         known=known,
-        target=np.clip(safe_divide(residual, pending.scale), -MAX_RESIDUAL, MAX_RESIDUAL),
+        target=wanted,
         residual=residual,
+        wanted=wanted,
         scaled=scaled,
         missed=scaled & (np.abs(error) > pending.half_width),
         error=by_horizon(np.abs(error)),
@@ -77,7 +81,7 @@ def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_hor
 def settle_class(pending: Pending, label: FloatArray, known: BoolArray) -> Settled:
     """Settle classifications with `label`, the class's index `(batch,)`, where `known` `(batch,)`.
 
-    `pending.base` holds the index of the naive guess in every column, `pending.prediction` the probabilities.
+    `pending.base` is one where the class of the naive guess stands, `pending.prediction` are the probabilities.
     """
     classes = np.arange(pending.prediction.shape[1])
     one_hot = (classes == label[:, None]) & known[:, None]
@@ -88,10 +92,11 @@ def settle_class(pending: Pending, label: FloatArray, known: BoolArray) -> Settl
         known=np.broadcast_to(observed, one_hot.shape),
         target=one_hot.astype(np.float64),
         residual=np.zeros_like(pending.prediction),
+        wanted=one_hot.astype(np.float64) - pending.base,
         scaled=np.broadcast_to(observed, one_hot.shape),
         missed=np.zeros_like(one_hot),
         error=error[:, None],
-        naive_error=(pending.base[:, :1] != label[:, None]).astype(np.float64),
+        naive_error=(pending.base.argmax(axis=1) != label).astype(np.float64)[:, None],
         observed=observed,
         surprise=np.where(known, error, -1.0),
         anomaly=np.where(known, 1.0 - probability, -1.0),

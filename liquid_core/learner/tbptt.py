@@ -53,6 +53,7 @@ def learn_window(
     weights: Tensor,
     readout_weights: Tensor,
     stretches: list[Unrolled],
+    offset: Tensor,
     targets: Tensor,
     known: Tensor,
     task: Literal["residual", "class"],
@@ -65,6 +66,8 @@ def learn_window(
         Of the cell, packed, `(batch, params)`, and of the readout, `(batch, outputs, readout features)`.
     stretches
         The samples to unroll; their anchors, in order, belong to descending horizons.
+    offset
+        What is added to the readout's outputs: the linear expert's word, `(batch, outputs)`.
     targets, known
         Targets in the network's terms and whether they arrived, `(batch, outputs)`, outputs by ascending horizon.
     """
@@ -73,7 +76,7 @@ def learn_window(
     seen = [features for stretch in stretches for features in _scan(network, prepared, stretch)]
     per_horizon = targets.shape[1] // len(seen)
     features = torch.stack(seen[::-1], dim=1).repeat_interleave(per_horizon, dim=1)
-    outputs = (readout_weights * features).sum(dim=2)
+    outputs = offset + (readout_weights * features).sum(dim=2)
     loss = (class_loss if task == "class" else residual_loss)(outputs, targets, known)
     # Streams share nothing, so the gradient of the sum holds each stream's own gradient in its own row.
     (gradient,) = torch.autograd.grad(loss.sum(), weights)
@@ -95,7 +98,7 @@ def _scan(network: Network, prepared: Parameters, stretch: Unrolled) -> list[Ten
         output, after = network.cell.advance(prepared, inputs, hx, stretch.elapsed[:, step : step + 1])
         hx = torch.where(stretch.exists[:, step : step + 1], after, hx)
         if step in stretch.anchors:
-            seen.append(readout.features(output, inputs))
+            seen.append(readout.features(output))
     return seen
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
+from liquid_core.learner.history import VIEW
+from liquid_core.learner.mix import EXPERTS
 from liquid_core.learner.part import ArraySpec
+from liquid_core.learner.season import PERIODS_BACK
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
 
@@ -28,12 +31,18 @@ class Window:
     elapsed: FloatArray
     #: Hidden state after the sample, `(batch, length, state)`.
     hidden: FloatArray
-    #: The naive guess that the prediction started from, `(batch, length, targets)`.
+    #: What was known of the targets, `(batch, length, tracks, VIEW)`, and, for every horizon, how far they were from it
+    #: at the same point of past periods, in residual scales, `(batch, length, horizons, tracks, periods)`.
+    history: FloatArray
+    seasonal: FloatArray
+    #: The naive guess that the prediction started from, `(batch, length, tracks)`.
     base: FloatArray
     #: Residual scale at that time, `(batch, length, outputs)`.
     scale: FloatArray
-    #: What the network said in its own terms, `(batch, length, outputs)`.
-    output: FloatArray
+    #: What the experts said, `(batch, length, experts, outputs)`, and what their mix was, `(batch, length, outputs)`,
+    #: in residual scales.
+    said: FloatArray
+    mixed: FloatArray
     #: What was answered, and the half-width of its interval, `(batch, length, outputs)`.
     prediction: FloatArray
     half_width: FloatArray
@@ -42,7 +51,7 @@ class Window:
     labelled: BoolArray
     label: FloatArray
     #: Whether there was a label to guess from when the sample came, `(batch, length)`, and both guesses from it,
-    #: `(batch, length, targets)`; neither is kept for a forecast.
+    #: `(batch, length, tracks)`; neither is kept for a forecast.
     guessed: BoolArray
     mean_guess: FloatArray
     last_guess: FloatArray
@@ -61,16 +70,19 @@ class Window:
             "inputs": ArraySpec(real, (length, num_inputs)),
             "elapsed": ArraySpec(real, (length,)),
             "hidden": ArraySpec(real, (length, state_size)),
-            "base": ArraySpec(np.float64, (length, spec.num_targets)),
+            "history": ArraySpec(real, (length, spec.num_tracks, VIEW)),
+            "seasonal": ArraySpec(real, (length, max(1, len(spec.horizons)), spec.num_tracks, len(PERIODS_BACK))),
+            "base": ArraySpec(np.float64, (length, spec.num_tracks)),
             "scale": ArraySpec(np.float64, (length, outputs)),
-            "output": ArraySpec(np.float64, (length, outputs)),
+            "said": ArraySpec(np.float64, (length, len(EXPERTS), outputs)),
+            "mixed": ArraySpec(np.float64, (length, outputs)),
             "prediction": ArraySpec(np.float64, (length, outputs)),
             "half_width": ArraySpec(np.float64, (length, outputs)),
             "labelled": ArraySpec(np.bool_, (labels,)),
             "label": ArraySpec(np.float64, (labels, spec.num_targets)),
             "guessed": ArraySpec(np.bool_, (labels,)),
-            "mean_guess": ArraySpec(np.float64, (labels, spec.num_targets)),
-            "last_guess": ArraySpec(np.float64, (labels, spec.num_targets)),
+            "mean_guess": ArraySpec(np.float64, (labels, spec.num_tracks)),
+            "last_guess": ArraySpec(np.float64, (labels, spec.num_tracks)),
         }
 
 

@@ -12,9 +12,6 @@ from liquid_core.spec import ModelSpec
 from liquid_core.types import FloatArray
 from service.messages import DriftSummary, ErrorSummary, LabelValue, Prediction
 
-#: The detector whose name a drift alarm carries.
-DETECTOR = "page_hinkley"
-
 
 def predictions(spec: ModelSpec, prediction: FloatArray, half_width: FloatArray) -> list[Prediction]:
     """Predictions of one sample from its `prediction` and `half_width`, each `(outputs,)`."""
@@ -59,8 +56,9 @@ def score(value: float) -> float | None:
     return None if value < 0 else float(value)
 
 
-def detector(alarm: bool) -> str | None:
-    return DETECTOR if alarm else None
+def detector(spec: ModelSpec, alarm: bool) -> str | None:
+    """The name of the spec's drift detector where it raised an alarm."""
+    return spec.learner.drift_spec.kind if alarm else None
 
 
 def stored_answer(
@@ -72,7 +70,7 @@ def stored_answer(
         return None
     slot = found[0]
     made = predictions(spec, arrays["answers.prediction"][slot], arrays["answers.half_width"][slot])
-    return made, score(arrays["answers.anomaly"][slot]), detector(bool(arrays["answers.drift"][slot]))
+    return made, score(arrays["answers.anomaly"][slot]), detector(spec, bool(arrays["answers.drift"][slot]))
 
 
 def errors(spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> list[ErrorSummary]:

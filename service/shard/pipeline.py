@@ -259,7 +259,7 @@ class Pipeline:
             scores, alarms = results.anomaly.tolist(), results.drift.tolist()
             for admitted, predictions, score, alarm in zip(group, made, scores, alarms, strict=True):
                 outcomes[id(admitted)] = self._outcome(
-                    admitted, predictions, answers.score(score), answers.detector(alarm)
+                    admitted, predictions, answers.score(score), answers.detector(model.spec, alarm)
                 )
         return outcomes
 
@@ -328,9 +328,10 @@ class Pipeline:
         for surprise in results.surprise.tolist():
             if surprise >= 0:
                 errors.observe(surprise)
+        detector = model.spec.learner.drift_spec.kind
         for admitted, alarm in zip(group, results.drift.tolist(), strict=True):
             if alarm:
-                self._metrics.drift_events.labels(model=model.name, detector=answers.DETECTOR).inc()
+                self._metrics.drift_events.labels(model=model.name, detector=detector).inc()
                 log.info("drift_detected", stream_id=admitted.stream.id, seq=admitted.record.seq)
 
     def _count(self, settled: list[tuple[Waiting, Outcome]]) -> None:

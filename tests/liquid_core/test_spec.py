@@ -19,6 +19,7 @@ from liquid_core.spec import (
     LearnerSpec,
     LTCSpec,
     NCPSpec,
+    PageHinkleySpec,
     RandomSpec,
     WiredCfCSpec,
     WiringSpec,
@@ -118,7 +119,11 @@ def test_any_change_changes_the_digest() -> None:
         {"cell": "ltc"},
         {"cell": {"kind": "cfc", "units": 31}},
         {"learner": {"window": 15}},
-        {"learner": {"drift": {"delta": 0.06}}},
+        {"learner": {"drift": {"kind": "page_hinkley", "delta": 0.06}}},
+        {"learner": {"drift": "adwin"}},
+        {"learner": {"drift": {"kind": "adwin", "clock": 16}}},
+        {"learner": {"drift": "window_test"}},
+        {"learner": {"drift": "none"}},
         {"late": "clamp"},
         {"gaps": "allow"},
     ]
@@ -159,10 +164,26 @@ LEARNER_LIMITS = {
     "coverage": (0.4, 1.0),
 }
 DRIFT_LIMITS = {
-    "min_samples": (0, 1_000_001),
-    "delta": (-0.1, 101.0),
-    "threshold": (0.0, 1e7),
-    "alpha": (0.4, 1.1),
+    "page_hinkley": {
+        "min_samples": (0, 1_000_001),
+        "delta": (-0.1, 101.0),
+        "threshold": (0.0, 1e7),
+        "alpha": (0.4, 1.1),
+    },
+    "adwin": {
+        "delta": (0.0, 1.1),
+        "clock": (0, 1_000_001),
+        "max_buckets": (0, 33),
+        "min_window_length": (0, 1_000_001),
+        "grace_period": (-1, 1_000_001),
+        "levels": (1, 33),
+    },
+    "window_test": {
+        "alpha": (0.0, 0.6),
+        "window": (1, 513),
+        "recent": (0, 100),
+        "clock": (0, 1_000_001),
+    },
 }
 
 
@@ -218,7 +239,18 @@ DRIFT_LIMITS = {
         (WIRED | {"wiring": NCP | {"recurrent_command_synapses": 10**9}}, "`wiring.recurrent_command_synapses`"),
         (WIRED | {"wiring": NCP | {"inter_neurons": 512}}, "`wiring` may hold 512 neurons"),
         (FORECAST | {"learner": {"optimizer": "adam"}}, "unknown field `optimizer` - at `\\$.learner`"),
-        (FORECAST | {"learner": {"drift": {"mode": "side"}}}, "\\$.learner.drift.mode"),
+        (FORECAST | {"learner": {"drift": {"kind": "adwin", "mode": "side"}}}, "\\$.learner.drift.mode"),
+        (
+            FORECAST | {"learner": {"drift": {"threshold": 25}}},
+            "missing required field `kind` - at `\\$.learner.drift`",
+        ),
+        (FORECAST | {"learner": {"drift": {"kind": "none", "mode": "up"}}}, "unknown field `mode`"),
+        (FORECAST | {"learner": {"drift": {"kind": "adwin", "threshold": 25}}}, "unknown field `threshold`"),
+        (
+            FORECAST | {"learner": {"drift": {"kind": "window_test", "recent": 1}}},
+            "`learner.drift.recent` are too small",
+        ),
+        (FORECAST | {"learner": {"drift": "ddm"}}, "Invalid enum value 'ddm' - at `\\$.learner.drift`"),
         (FORECAST | {"late": "ignore"}, "\\$.late"),
         (FORECAST | {"gaps": "fill"}, "\\$.gaps"),
         (FORECAST | {"seed": -1}, "`seed` must lie in"),
@@ -234,15 +266,40 @@ def test_a_refusal_names_its_field(spec: dict[str, Any], message: str) -> None:
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["below", "above"])
-@pytest.mark.parametrize("field", [*LEARNER_LIMITS, *(f"drift.{name}" for name in DRIFT_LIMITS)])
+@pytest.mark.parametrize("field", LEARNER_LIMITS)
 def test_learner_settings_have_bounds(field: str, side: int) -> None:
     """Each setting is refused below and above its range, by its full name."""
-    *outer, name = field.split(".")
-    value = (DRIFT_LIMITS if outer else LEARNER_LIMITS)[name][side]
-    learner = {"drift": {name: value}} if outer else {name: value}
-
     with pytest.raises(SpecError, match=rf"`learner\.{field}` must lie in \["):
-        read(FORECAST | {"learner": learner})
+        read(FORECAST | {"learner": {field: LEARNER_LIMITS[field][side]}})
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["below", "above"])
+@pytest.mark.parametrize(("kind", "field"), [(kind, field) for kind in DRIFT_LIMITS for field in DRIFT_LIMITS[kind]])
+def test_drift_settings_have_bounds(kind: str, field: str, side: int) -> None:
+    """The same, for every detector."""
+    drift = {"kind": kind, field: DRIFT_LIMITS[kind][field][side]}
+
+    with pytest.raises(SpecError, match=rf"`learner\.drift\.{field}` must lie in \["):
+        read(FORECAST | {"learner": {"drift": drift}})
+
+
+@pytest.mark.parametrize("kind", ["page_hinkley", "adwin", "window_test", "none"])
+def test_a_detector_may_be_named_in_short(kind: str) -> None:
+    """Its name stands for its default settings; both are one model."""
+    short, long = (read(FORECAST | {"learner": {"drift": drift}}) for drift in (kind, {"kind": kind}))
+
+    assert short == long
+    assert short.digest == long.digest
+    assert short.learner.drift_spec.kind == kind
+    assert json.loads(short.to_json())["learner"]["drift"]["kind"] == kind
+    assert ModelSpec.from_json(short.to_json()) == short
+
+
+def test_the_detector_is_page_hinkley() -> None:
+    """Unless another is named, or its settings are."""
+    assert read(FORECAST) == read(FORECAST | {"learner": {"drift": "page_hinkley"}})
+    spec = read(FORECAST | {"learner": {"drift": {"kind": "page_hinkley", "threshold": 12}}})
+    assert spec.learner.drift_spec == PageHinkleySpec(threshold=12.0)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"[1]", b'"forecast"', b"null", b"[" * 100_000])

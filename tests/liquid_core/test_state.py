@@ -170,7 +170,7 @@ def test_a_spec_with_the_longest_names_can_be_read_again() -> None:
         (struct.pack("<Q", 200_000) + b'{"a":' + b"[" * 200_000, "header cannot be read"),
         (save({"a": np.zeros(1)}), "a safetensors file, but not a stream state"),
         (rewritten(format="liquidstream.model"), "a safetensors file, but not a stream state"),
-        (rewritten(version="0"), "the state has version 0; this release reads 2"),
+        (rewritten(version="0"), "the state has version 0; this release reads 3"),
         (rewritten(version=None), "the state has version None"),
         (rewritten(spec=None), "lacks its spec or its numeric fingerprint"),
         (rewritten(numerics=None), "lacks its spec or its numeric fingerprint"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -147,3 +149,61 @@ def test_iso_times_come_back_exactly(tmp_path_factory, start, gaps):
     path = tmp_path_factory.mktemp("iso") / "iso.csv"
     path.write_text("time,v\n" + "".join(f"{moment.isoformat()},1\n" for moment in moments))
     assert [row.t for row in plan_csv(path).rows()] == [moment.timestamp() for moment in moments]
+
+
+def test_a_title_before_the_header_is_skipped(csv):
+    """A first line that does not have the columns of the others is no header; lines are still counted from the top."""
+    plan = plan_csv(csv("Readings of 2010\n\nt,a,b\n1,2,3\n2,3,4\n3,x,5\n"), features=["a"])
+    assert (plan.titles, plan.header) == (2, ("t", "a", "b"))
+    with pytest.raises(CsvError, match="line 6: column 'a' holds 'x'"):
+        list(plan.rows())
+
+
+def test_a_time_in_several_columns_is_put_together(csv):
+    """Year, month, day and hour are the time, and no features."""
+    text = "No,year,month,day,hour,v\n1,2010,1,1,23,5\n2,2010,1,2,0,6\n"
+    for plan in (plan_csv(csv(text)), plan_csv(csv(text), time_column="year,month,day,hour")):
+        assert (plan.time_from, plan.features) == ("year month day hour", ("No", "v"))
+        assert [row.t for row in plan.rows()] == [1262386800.0, 1262390400.0]
+
+
+def test_a_time_that_is_not_one_is_named(csv):
+    """The thirtieth of February."""
+    head = "year,month,day,v\n" + "2010,2,1,1\n" * 600
+    with pytest.raises(CsvError, match="line 602: column 'year month day' holds '2010 2 30'"):
+        list(plan_csv(csv(head + "2010,2,30,1\n")).rows())
+
+
+@pytest.mark.parametrize(
+    ("form", "second"), [("{m}/{d}/{y} {h}:00", "1/1/17 1:00"), ("{d}.{m}.{y} {h}:00", "1.1.17 1:00")]
+)
+def test_years_may_have_two_digits(csv, form, second):
+    """Three days by the hour: day and month are told apart by the gaps, where both readings run forward."""
+    moments = [datetime(2017, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(72)]
+    cells = [form.format(m=at.month, d=at.day, y=at.strftime("%y"), h=at.hour) for at in moments]
+    assert cells[1] == second
+    plan = plan_csv(csv("date,v\n" + "".join(f"{cell},1\n" for cell in cells)))
+    assert [row.t for row in plan.rows()] == [at.timestamp() for at in moments]
+
+
+def test_what_is_left_out_is_told(csv):
+    """Columns of words and columns without a name are no features unless they are named."""
+    plan = plan_csv(csv(",t,site,a\n0,1,north,2\n1,2,south,3\n"))
+    assert (plan.features, plan.left_out) == (("a",), ("", "site"))
+
+
+def test_a_header_without_the_name_of_the_first_column_fits(csv):
+    """As R writes row names."""
+    plan = plan_csv(csv('"t","a"\n"1",5,2\n"2",6,3\n'))
+    assert [(row.t, row.x) for row in plan.rows()] == [(5.0, [2.0]), (6.0, [3.0])]
+
+
+def test_packed_files_are_read(tmp_path):
+    """gzip and zip, known by their ending."""
+    text = b"t,a\n1,2\n2,3\n"
+    (tmp_path / "data.csv.gz").write_bytes(gzip.compress(text))
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        archive.writestr("readme.md", "nothing")
+        archive.writestr("data.csv", text)
+    for name in ("data.csv.gz", "data.zip"):
+        assert [row.x for row in plan_csv(tmp_path / name).rows()] == [[2.0], [3.0]]

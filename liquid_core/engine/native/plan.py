@@ -13,6 +13,7 @@ from liquid_core.cells import CfCCell, LTCCell, WiredCfCCell
 from liquid_core.engine.anatomy import ANSWERS_KEPT, num_inputs
 from liquid_core.engine.layout import StateLayout
 from liquid_core.engine.native.cfc_plan import cfc_plan
+from liquid_core.engine.native.drift_plan import drift_plan
 from liquid_core.engine.native.ltc_plan import ltc_plan
 from liquid_core.errors import EngineUnavailableError
 from liquid_core.learner.network import Network
@@ -46,6 +47,8 @@ def make_plan(spec: ModelSpec, network: Network, layout: StateLayout, width: int
         "targets": spec.num_targets,
         "outputs": spec.num_outputs,
         "inputs": num_inputs(spec),
+        "tracks": spec.num_tracks,
+        "season_length": learner.season_window + 1,
         "horizons": spec.horizons or (1,),
         "target_columns": spec.target_columns or (0,),
         "window_length": Window.length_for(spec),
@@ -54,22 +57,23 @@ def make_plan(spec: ModelSpec, network: Network, layout: StateLayout, width: int
         "warmup": learner.warmup,
         "learning_rate": learner.learning_rate,
         "readout_rate": learner.readout_rate,
+        "forgetting": learner.forgetting,
+        "autoregression_forgetting": learner.autoregression_forgetting,
+        "drift_inflation": learner.drift_inflation,
         "beta1": learner.beta1,
         "beta2": learner.beta2,
         "epsilon": learner.epsilon,
         "clip_norm": learner.clip_norm,
         "scaler_rate": learner.scaler_rate,
         "coverage": learner.coverage,
-        "drift_min_samples": learner.drift.min_samples,
-        "drift_delta": learner.drift.delta,
-        "drift_threshold": learner.drift.threshold,
-        "drift_alpha": learner.drift.alpha,
-        "drift_up": learner.drift.mode != "down",
-        "drift_down": learner.drift.mode != "up",
+        "drift": drift_plan(learner.drift_spec),
         "state_size": network.state_size,
         "output_size": network.cell.output_size,
         "num_params": network.packing.size,
         "readout_features": network.readout_features,
+        "linear_features": network.linear_features,
+        "exact_readout": network.exact_readout,
+        "exact_linear": network.exact_linear,
     } | _cell(spec, network, width)
 
 

@@ -3,6 +3,9 @@
 A good one alarms soon after a change and seldom without one.
 """
 
+from liquid_core.learner.drift.adwin import Adwin
+from liquid_core.learner.drift.detector import Detector, NoDrift, detector_for
 from liquid_core.learner.drift.page_hinkley import PageHinkley
+from liquid_core.learner.drift.window_test import WindowTest
 
-__all__ = ["PageHinkley"]
+__all__ = ["Adwin", "Detector", "NoDrift", "PageHinkley", "WindowTest", "detector_for"]

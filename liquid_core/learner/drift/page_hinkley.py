@@ -32,7 +32,7 @@ class PageHinkley:
     highest_fall: FloatArray
 
     @staticmethod
-    def arrays() -> dict[str, ArraySpec]:
+    def arrays(spec: PageHinkleySpec) -> dict[str, ArraySpec]:  # noqa: ARG004 - as every detector
         return {
             "count": ArraySpec(np.int64),
             "mean": ArraySpec(np.float64),

@@ -81,8 +81,9 @@ def test_what_can_be_learned_is_learned(ratios: FloatArray) -> None:
 
 
 def test_on_a_random_walk_it_is_as_good_as_persistence(ratios: FloatArray) -> None:
-    """There nothing can be learned, and next to nothing is lost: within 2 %."""
-    np.testing.assert_allclose(ratios[4:], 1.0, atol=0.02)
+    """There nothing can be learned, and next to nothing is lost: at most 3 % after a few hundred samples."""
+    assert (np.abs(ratios[4:] - 1.0) < 0.03).all(), ratios
+    assert ratios[4:].mean() < 1.015
 
 
 def test_intervals_cover_what_they_promise(make_engine: Any) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from liquid_core.engine import Label, Sample, Slab, StepResults, Update
-from liquid_core.engine.anatomy import ANSWERS_KEPT
+from liquid_core.engine.anatomy import ANSWERS_KEPT, num_inputs
+from liquid_core.learner.experts import AUTOREGRESSION_WIDTH, num_linear_features
 from liquid_core.spec import CfCSpec, LearnerSpec, ModelSpec
 
 CELLS = ["cfc", "wired_cfc", "ltc", "mixed"]
@@ -231,10 +232,12 @@ def test_class_probabilities_are_probabilities(bench: Any) -> None:
 
 
 def test_parameters_are_counted_without_what_the_wiring_leaves_out(bench: Any) -> None:
-    """What a stream really has to learn, readout included."""
+    """What a stream really has to learn, readout and linear experts included."""
     engine = bench.engine("forecast", "ltc")
+    linear = num_linear_features(engine.spec, num_inputs(engine.spec))
 
-    assert engine.num_params == engine.network.cell.effective_parameter_count + 4 * (2 + 6 + 1)
+    cell = engine.network.cell.effective_parameter_count
+    assert engine.num_params == cell + 4 * (engine.network.readout_features + linear + AUTOREGRESSION_WIDTH)
 
 
 def test_a_fresh_row_is_the_specs_own(bench: Any, make_engine: Any) -> None:

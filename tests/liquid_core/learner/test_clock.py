@@ -13,7 +13,7 @@ from liquid_core.types import FloatArray
 
 def run(times: list[float]) -> tuple[list[float], Clock]:
     """Elapsed times of one stream's samples, and its clock after them."""
-    clock = Clock(last_t=np.zeros(1), gap=np.zeros(1), count=np.zeros(1, dtype=np.int64))
+    clock = Clock(first_t=np.zeros(1), last_t=np.zeros(1), gap=np.zeros(1), count=np.zeros(1, dtype=np.int64))
     elapsed = []
     for t in times:
         passed, clock = clock.tick(np.array([t]))
@@ -69,6 +69,7 @@ def test_a_late_sample_takes_no_time() -> None:
 
     assert elapsed == [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]
     assert clock.last_t[0] == 13.0
+    assert clock.first_t[0] == 10.0
 
 
 def test_the_gap_follows_the_median() -> None:
@@ -87,6 +88,7 @@ def test_elapsed_time_stays_in_bounds(times: list[float]) -> None:
     assert all(0.0 <= passed <= MAX_ELAPSED for passed in elapsed)
     assert np.isfinite(clock.gap).all()
     assert clock.last_t[0] == max(times)
+    assert clock.first_t[0] == times[0]
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=30), st.integers(-20, 20))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 
 from liquid_core import ModelSpec, build_cell
+from liquid_core.learner.experts import num_linear_features
 from liquid_core.learner.network import Network
-from liquid_core.spec import AutoNCPSpec, CfCSpec, LTCSpec, WiringSpec
+from liquid_core.learner.readout import MAX_EXACT_WIDTH
+from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiringSpec
 
 NCP = AutoNCPSpec(units=8, outputs=2)
 CELLS: list[tuple[CfCSpec | LTCSpec, WiringSpec | None]] = [
@@ -47,9 +51,35 @@ def test_the_seed_decides_the_weights() -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-def test_the_readout_sees_output_inputs_and_a_constant() -> None:
-    """Its width follows from the cell's motor neurons and the inputs."""
-    assert Network(spec_for(*CELLS[1]), 6, torch.float32).readout_features == 2 + 6 + 1
+def test_the_readout_sees_the_cells_output_and_a_constant() -> None:
+    """Its width follows from the cell's motor neurons."""
+    assert Network(spec_for(*CELLS[1]), 6, torch.float32).readout_features == 2 + 1
+
+
+def test_the_linear_expert_sees_the_inputs_and_what_is_known_of_the_targets() -> None:
+    """Its width follows from the inputs and the number of targets."""
+    network = Network(spec_for(*CELLS[1]), 6, torch.float32)
+
+    assert network.linear_features == num_linear_features(spec_for(*CELLS[1]), 6) > 6 + 1
+
+
+@pytest.mark.parametrize(("readout", "exact"), [("auto", True), ("rls", True), ("lms", False)])
+def test_the_spec_decides_how_linear_maps_are_learned(readout: Literal["auto", "rls", "lms"], exact: bool) -> None:
+    """By recursive least squares, unless LMS is asked for."""
+    spec = ModelSpec(task="forecast", features=("a", "b"), learner=LearnerSpec(readout=readout))
+    network = Network(spec, 6, torch.float32)
+
+    assert (network.exact_readout, network.exact_linear) == (exact, exact)
+
+
+def test_what_is_too_wide_for_least_squares_is_learned_by_lms() -> None:
+    """Where the spec leaves it open: beyond `MAX_EXACT_WIDTH` features."""
+    features = tuple(f"f{n}" for n in range(MAX_EXACT_WIDTH // 4))
+    wide = ModelSpec(task="forecast", features=features)
+    network = Network(wide, 3 * len(features), torch.float32)
+
+    assert network.linear_features > MAX_EXACT_WIDTH
+    assert (network.exact_readout, network.exact_linear) == (True, False)
 
 
 def test_explicit_constraints_hold_in_the_packed_weights() -> None:

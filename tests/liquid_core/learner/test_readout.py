@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liquid_core.learner import readout
-from liquid_core.learner.readout import MAX_ERROR
+from liquid_core.learner.readout import MAX_ERROR, MAX_LOGIT, MIN_CURVATURE
 from liquid_core.types import FloatArray
 
 
@@ -57,12 +57,12 @@ def test_no_target_no_move() -> None:
     np.testing.assert_array_equal(readout.update(weights, seen, np.zeros_like(error), 0.1), weights)
 
 
-def test_it_sees_output_inputs_and_a_constant() -> None:
-    """Features are the cell's output, then the inputs, then a one."""
-    seen = readout.features(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0, 5.0]]))
+def test_it_sees_the_cells_output_and_a_constant() -> None:
+    """Features are the cell's output, then a one."""
+    seen = readout.features(torch.tensor([[1.0, 2.0]]))
 
-    assert seen.tolist() == [[1.0, 2.0, 3.0, 4.0, 5.0, 1.0]]
-    assert readout.num_features(2, 3) == 6
+    assert seen.tolist() == [[1.0, 2.0, 1.0]]
+    assert readout.num_features(2) == 3
 
 
 def test_outputs_are_products_with_own_weights() -> None:
@@ -92,3 +92,53 @@ def test_a_linear_target_is_learned() -> None:
         weights = readout.update(weights, seen, ((truth - weights) * seen).sum(2), 0.5)
 
     np.testing.assert_allclose(weights[0, 0], truth, atol=1e-6)
+
+
+# --- classes ---------------------------------------------------------------------------------------------------------
+
+logits = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=5)
+
+
+@given(logits)
+def test_logits_become_probabilities(values: list[float]) -> None:
+    """Softmax of what lies within `MAX_LOGIT`: in [0, 1], adding up to one, in the logits' order."""
+    found = readout.softmax(np.array([values]))[0]
+    kept = np.clip(values, -MAX_LOGIT, MAX_LOGIT)
+
+    np.testing.assert_allclose(found, torch.softmax(torch.tensor(kept), 0).numpy(), rtol=1e-12)
+    assert found.sum() == pytest.approx(1.0)
+
+
+def test_a_logit_that_is_no_number_counts_as_zero() -> None:
+    """And an infinite one as the limit."""
+    found = readout.softmax(np.array([[np.nan, 0.0], [np.inf, MAX_LOGIT]]))
+
+    np.testing.assert_array_equal(found, 0.5)
+
+
+@given(st.lists(st.floats(-1, 2), min_size=2, max_size=5))
+def test_shares_become_probabilities(values: list[float]) -> None:
+    """What lies outside [0, 1] is cut off, the rest adds up to one; where nothing is left, all are alike."""
+    found = readout.normalised(np.array([values]))[0]
+
+    assert (found >= 0).all()
+    assert found.sum() == pytest.approx(1.0)
+    if max(values) <= 0:
+        np.testing.assert_allclose(found, 1 / len(values))
+
+
+@given(logits)
+def test_the_curvature_of_a_class_is_bounded(values: list[float]) -> None:
+    """It is the steepest second derivative of the cross-entropy by a logit, for moves that keep the logits' sum; and no
+    less than `MIN_CURVATURE`, where it is flat."""
+    probability = readout.softmax(np.array([values]))
+    found = readout.class_curvature(probability)[0]
+    second = probability[0] * (1 - probability[0])
+
+    assert MIN_CURVATURE <= found <= 0.5
+    assert found == pytest.approx(max(MIN_CURVATURE, second.max() * len(values) / (len(values) - 1)))
+
+
+def test_two_classes_that_are_alike_curve_the_most() -> None:
+    """Twice a quarter: to move one logit up is to move the other down."""
+    assert readout.class_curvature(np.array([[0.5, 0.5]]))[0] == 0.5

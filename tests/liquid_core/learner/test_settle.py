@@ -28,6 +28,7 @@ def test_targets_are_in_the_networks_terms() -> None:
 
     assert settled.residual.tolist() == [[2.0, 4.0, 0.0, 5.0]]
     assert settled.target.tolist() == [[2.0, 2.0, 0.0, 0.0]]
+    assert settled.wanted.tolist() == settled.target.tolist()
 
 
 def test_errors_are_means_over_a_horizons_targets() -> None:
@@ -79,7 +80,7 @@ def test_an_outlier_is_cut_off() -> None:
 
 def classified(label: float, known: bool = True) -> Settled:
     pending = Pending(
-        base=np.array([[1.0, 1.0, 1.0]]),
+        base=np.array([[0.0, 1.0, 0.0]]),  # the last class was 1
         scale=np.ones((1, 3)),
         prediction=np.array([[0.2, 0.3, 0.5]]),
         half_width=np.zeros((1, 3)),
@@ -94,6 +95,7 @@ def test_a_class_is_right_or_wrong(label: float, error: float, naive: float) -> 
 
     assert (settled.error[0, 0], settled.naive_error[0, 0], settled.surprise[0]) == (error, naive, error)
     assert settled.target.argmax() == label
+    assert settled.wanted[0].tolist() == [float(label == c) - float(c == 1) for c in range(3)]
 
 
 def test_an_improbable_class_is_an_anomaly() -> None:

@@ -34,6 +34,7 @@ class Case(NamedTuple):
     weights: Tensor
     readout: Tensor
     stretches: list[Unrolled]
+    offset: Tensor
     targets: Tensor
     known: Tensor
 
@@ -62,13 +63,16 @@ def case(cell: str, stretches: tuple[tuple[int, tuple[int, ...]], ...], seed: in
             )
             for length, anchors in stretches
         ],
+        offset=noise(BATCH, outputs),
         targets=2 * noise(BATCH, outputs),
         known=noise(BATCH, outputs) < 0.7,
     )
 
 
 def learn(case: Case, task: Task = "residual") -> Lesson:
-    return learn_window(case.network, case.weights, case.readout, case.stretches, case.targets, case.known, task)
+    return learn_window(
+        case.network, case.weights, case.readout, case.stretches, case.offset, case.targets, case.known, task
+    )
 
 
 def plain_loss(case: Case, stream: int, weights: Tensor) -> Tensor:
@@ -83,12 +87,12 @@ def plain_loss(case: Case, stream: int, weights: Tensor) -> Tensor:
             if stretch.exists[stream, step]:
                 y, h = cell.step(parameters, x, h, stretch.elapsed[stream : stream + 1, step, None])
             if step in stretch.anchors:
-                seen.append(torch.cat([y[0], x[0], torch.ones(1).double()]))
+                seen.append(torch.cat([y[0], torch.ones(1).double()]))
     losses = []
     for output in range(case.targets.shape[1]):
         features = seen[len(seen) - 1 - output // 2]  # the first outputs belong to the newest sample
         if case.known[stream, output]:
-            prediction = case.readout[stream, output] @ features
+            prediction = case.offset[stream, output] + case.readout[stream, output] @ features
             losses.append(F.huber_loss(prediction, case.targets[stream, output], delta=3.0))
     return torch.stack(losses).mean() if losses else 0.0 * weights.sum()
 
@@ -175,17 +179,18 @@ def test_streams_do_not_touch() -> None:
 
 
 def test_a_lesson_tells_the_readout_its_error() -> None:
-    """Target less output where a target arrived, zero elsewhere, from the features of that horizon's sample."""
+    """Target less the linear expert's word and the readout's, where a target arrived, zero elsewhere, from the features
+    of that horizon's sample."""
     given = case("cfc", TWO)
     lesson = learn(given)
-    outputs = (given.readout * lesson.features).sum(2)
+    outputs = given.offset + (given.readout * lesson.features).sum(2)
 
     torch.testing.assert_close(lesson.error, torch.where(given.known, given.targets - outputs, 0.0))
     assert torch.equal(lesson.features[:, 0], lesson.features[:, 1])
     # The first outputs look at the newest stretch, the last ones at the oldest.
-    newest, oldest = given.stretches[1].inputs[:, -1], given.stretches[0].inputs[:, -1]
-    assert torch.equal(lesson.features[:, 0, -1 - INPUTS : -1], newest)
-    assert torch.equal(lesson.features[:, -1, -1 - INPUTS : -1], oldest)
+    for index, stretches in ((0, given.stretches[1:]), (-1, given.stretches[:1])):
+        alone = learn(given._replace(stretches=stretches))
+        torch.testing.assert_close(lesson.features[:, index], alone.features[:, 0], rtol=1e-12, atol=1e-14)
 
 
 def test_nothing_known_teaches_nothing() -> None:

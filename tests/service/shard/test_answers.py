@@ -97,4 +97,6 @@ def test_drift_is_told_with_its_last_sample() -> None:
     arrays["stream.drifts"] = np.array(2)
     arrays["stream.last_drift_seq"] = np.array(41)
     assert (answers.drift(arrays).events, answers.drift(arrays).last_seq) == (2, 41)
-    assert (answers.detector(True), answers.detector(False)) == ("page_hinkley", None)
+    for name in ("page_hinkley", "adwin", "window_test"):
+        spec = tiny(learner={"drift": name})
+        assert (answers.detector(spec, True), answers.detector(spec, False)) == (name, None)

@@ -309,7 +309,8 @@ async def test_the_counters_move(rig: Rig) -> None:
 
 async def test_drift_is_counted_and_told(rig: Rig) -> None:
     """In the answer of the sample that set it off, in the stream's description, and in a metric."""
-    spec = tiny(features=["flow"], horizon=1, learner={"window": 3, "drift": {"min_samples": 10, "threshold": 3.0}})
+    drift = {"kind": "page_hinkley", "min_samples": 10, "threshold": 3.0}
+    spec = tiny(features=["flow"], horizon=1, learner={"window": 3, "drift": drift})
     await rig.host.create("pump", spec)
     calm = [SampleIn(seq=seq, t=60.0 * seq, x=[float(seq % 2)]) for seq in range(1, 31)]
     wild = [SampleIn(seq=seq, t=60.0 * seq, x=[(-1.0) ** (seq // 2) * 9.0 * seq]) for seq in range(31, 41)]

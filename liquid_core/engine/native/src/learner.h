@@ -57,6 +57,7 @@ class Learner {
             seat.learns = true;
             std::memcpy(seat.target, targets, sizeof(double) * outputs);
             std::memcpy(seat.scaled, known, outputs);
+            std::memset(seat.linear, 0, sizeof(double) * outputs);
         }
         differentiate(seats);
         // Of several equal streams, take one from the middle.
@@ -164,6 +165,11 @@ class Learner {
             if (seat.applied) {
                 std::memcpy(row.array<Real>(plan_->at.readout_weights), seat.readout,
                             sizeof(Real) * static_cast<size_t>(plan_->outputs) * static_cast<size_t>(plan_->readout_features));
+                if (plan_->exact_readout) {
+                    std::memcpy(row.real(plan_->at.readout_covariance), seat.covariance,
+                                sizeof(double) * static_cast<size_t>(plan_->num_horizons) *
+                                    static_cast<size_t>(triangle(plan_->readout_features)));
+                }
                 ++*row.integer(plan_->at.stream_updates);
                 changed = true;
             } else {
@@ -184,7 +190,10 @@ class Learner {
             any = true;
             const Row row = seat.row(*plan_);
             seat.elapsed = static_cast<Real>(tick(row, records.t[seat.record]));
-            take_sample(row, records.x + seat.record * plan_->features, seat.inputs, seat.values);
+            const double* x = records.x + seat.record * plan_->features;
+            take_sample(row, x, seat.inputs, seat.values);
+            show_calendar(row, records.t[seat.record], seat.inputs + plan_->inputs - kWaves);
+            remember<Real>(row, *row.integer(plan_->at.stream_samples) + 1, x, seat.lags);
         }
         if (!any) return;
         network_.advance();
@@ -205,11 +214,18 @@ class Learner {
             const int64_t slot = modulo(seat.anchor, plan_->window_length);
             const double* y = records.y + seat.record * plan_->targets;
             const bool guessed = row.array<uint8_t>(at.window_guessed)[slot] != 0;
-            for (int j = 0; j < plan_->targets; ++j) {
-                const int64_t entry = slot * plan_->targets + j;
-                row.real(at.window_label)[entry] = y[j];
-                update_guess(row, j, y[j], row.real(at.window_mean_guess)[entry], row.real(at.window_last_guess)[entry], guessed);
+            for (int j = 0; j < plan_->targets; ++j) row.real(at.window_label)[slot * plan_->targets + j] = y[j];
+            const int64_t newest = *row.integer(at.stream_samples);
+            for (int track = 0; track < plan_->tracks; ++track) {
+                const int64_t entry = slot * plan_->tracks + track;
+                const double value = plan_->task == Task::regression ? y[track] : y[0] == track ? 1.0 : 0.0;
+                update_history(row, track, value);
+                put_season(row, seat.anchor, newest, track, value);
+                update_guess(row, track, value, row.real(at.window_mean_guess)[entry], row.real(at.window_last_guess)[entry],
+                             guessed);
             }
+            *row.integer(at.history_newest) = seat.anchor;
+            measure_season(row, seat.anchor, newest, seat.lags);
             row.array<uint8_t>(at.window_labelled)[slot] = 1;
             ++*row.integer(at.stream_labels);
         }

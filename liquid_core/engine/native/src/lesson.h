@@ -4,6 +4,9 @@
 #include <cmath>
 
 #include "adam.h"
+#include "least_squares.h"
+#include "memory.h"
+#include "settle.h"
 #include "seat.h"
 
 namespace liquid {
@@ -13,22 +16,12 @@ constexpr double kHuberDelta = 3.0;    // loss.py
 constexpr double kMaxReadoutError = 3.0;  // readout.py
 constexpr double kMaxHidden = 1e3, kMaxOutput = 20.0;  // guard.py
 
-// What the readout sees: the cell's output, the inputs, and a constant; zeros behind them.
+// What the readout sees: the cell's output, and a constant; zeros behind them.
 template <class Real>
-static inline void fill_features(const Plan& plan, const Real* said, const Real* inputs, Real* features) {
+static inline void fill_features(const Plan& plan, const Real* said, Real* features) {
     std::memcpy(features, said, sizeof(Real) * static_cast<size_t>(plan.output_size));
-    std::memcpy(features + plan.output_size, inputs, sizeof(Real) * static_cast<size_t>(plan.inputs));
-    features[plan.output_size + plan.inputs] = Real(1);
+    features[plan.output_size] = Real(1);
     for (int i = plan.readout_features; i < padded<Real>(plan.readout_features); ++i) features[i] = Real(0);
-}
-
-// Softmax of `count` logits, in place; returns the logarithm of the sum of their exponentials.
-static inline double softmax(double* logits, int count) {
-    double largest = logits[0], total = 0.0;
-    for (int c = 1; c < count; ++c) largest = logits[c] > largest ? logits[c] : largest;
-    for (int c = 0; c < count; ++c) total += logits[c] = std::exp(logits[c] - largest);
-    for (int c = 0; c < count; ++c) logits[c] /= total;
-    return largest + std::log(total);
 }
 
 // Begin a lesson: nothing is lost yet.
@@ -56,10 +49,11 @@ static void teach(const Plan& plan, Seat<Real>& seat, const Stretch& stretch) {
         std::memset(d_read, 0, sizeof(Real) * static_cast<size_t>(plan.output_size));
         if (number < 1) continue;
         Real* features = seat.features + h * padded<Real>(plan.readout_features);
-        fill_features(plan, seat.read + a * plan.output_size, window_step<Real>(row, number).inputs, features);
+        fill_features(plan, seat.read + a * plan.output_size, features);
         for (int j = 0; j < per_horizon; ++j) {
             const int o = h * per_horizon + j;
-            seat.error[o] = dot(readout + o * plan.readout_features, features, plan.readout_features);  // as yet the output
+            seat.error[o] = static_cast<Real>(seat.linear[o]) +
+                            dot(readout + o * plan.readout_features, features, plan.readout_features);  // as yet the output
         }
         if (plan.task == Task::classification) {
             double* probabilities = seat.outputs;  // free until the next answer
@@ -96,9 +90,49 @@ static void teach(const Plan& plan, Seat<Real>& seat, const Stretch& stretch) {
     }
 }
 
-// The readout after a normalised LMS step, into `seat.readout`; whether all of it is sound.
+// The readout after a step of recursive least squares, into `seat.readout`, and its covariances, into `seat.covariance`;
+// whether all weights are sound.
+template <class Real>
+static bool relearn_exactly(const Plan& plan, Seat<Real>& seat) {
+    const Row row = seat.row(plan);
+    const Real* readout = row.array<Real>(plan.at.readout_weights);
+    const int per_horizon = plan.outputs / plan.num_horizons, width = plan.readout_features;
+    double curvature = 1.0;
+    if (plan.task == Task::classification) {
+        for (int c = 0; c < plan.outputs; ++c) seat.outputs[c] = seat.target[c] - static_cast<double>(seat.error[c]);
+        curvature = class_curvature(seat.outputs, plan.outputs);
+    }
+    bool sound = true;
+    for (int h = 0; h < plan.num_horizons; ++h) {
+        const int64_t place = static_cast<int64_t>(h) * triangle(width);
+        const double* covariance = row.real(plan.at.readout_covariance) + place;
+        bool known = false;
+        for (int j = 0; j < per_horizon; ++j) known |= seat.scaled[h * per_horizon + j] != 0;
+        std::memcpy(seat.covariance + place, covariance, sizeof(double) * static_cast<size_t>(triangle(width)));
+        const Real* features = seat.features + h * padded<Real>(width);
+        if (known) {
+            for (int i = 0; i < width; ++i) seat.wide[i] = static_cast<double>(features[i]);
+            least_squares_gain(seat.covariance + place, seat.wide, width, plan.forgetting, curvature, seat.seen, seat.gain);
+        }
+        for (int j = 0; j < per_horizon; ++j) {
+            const int o = h * per_horizon + j;
+            const Real* before = readout + o * width;
+            Real* after = seat.readout + o * width;
+            const double step =
+                known ? within(static_cast<double>(seat.error[o]) / curvature, -kMaxStepError, kMaxStepError) : 0.0;
+            for (int i = 0; i < width; ++i) {
+                after[i] = step == 0.0 ? before[i] : static_cast<Real>(static_cast<double>(before[i]) + step * seat.gain[i]);
+                sound &= std::fabs(after[i]) <= Real(kMaxWeight);
+            }
+        }
+    }
+    return sound;
+}
+
+// The readout after a step, exact or of normalised LMS, into `seat.readout`; whether all of it is sound.
 template <class Real>
 static bool update_readout(const Plan& plan, Seat<Real>& seat) {
+    if (plan.exact_readout) return relearn_exactly(plan, seat);
     const Real* readout = seat.row(plan).template array<Real>(plan.at.readout_weights);
     const int per_horizon = plan.outputs / plan.num_horizons, width = plan.readout_features;
     bool sound = true;
@@ -123,6 +157,56 @@ static bool update_readout(const Plan& plan, Seat<Real>& seat) {
 
 // --- answers -----------------------------------------------------------------------------------------------------------
 
+// An expert's word: cut off, and the naive prediction where it is no number.
+static inline double safe_output(double output) {
+    return std::isfinite(output) ? within(output, -kMaxOutput, kMaxOutput) : 0.0;
+}
+
+// Tile._remember: the targets' history as it is known at this sample; a forecast's takes the sample in first.
+template <class Real>
+static void remember(const Row& row, int64_t number, const double* x, double* lags) {
+    const Plan& plan = row.plan;
+    const Offsets& at = plan.at;
+    const bool forecast = plan.task == Task::forecast;
+    bool any = false;
+    for (int track = 0; track < plan.tracks; ++track) {
+        if (forecast) {
+            const double value = x[plan.target_columns[track]];
+            if (value == value) {
+                update_history(row, track, value);
+                any = true;
+            }
+        }
+        put_season(row, number, number, track, row.real(at.history_last)[track]);
+    }
+    if (any) *row.integer(at.history_newest) = number;
+    if (forecast) measure_season(row, number, number, lags);
+}
+
+// Tile._seasons: how far the targets were from `base` at the same point of past periods, and what the seasonal expert says.
+template <class Real>
+static void look_back(const Row& row, int64_t number, int64_t slot, const double* base, const double* scales, double* said) {
+    const Plan& plan = row.plan;
+    const int64_t lag = season_lag(row), length = plan.season_length;
+    Real* seasonal = row.array<Real>(plan.at.window_seasonal) + slot * plan.num_horizons * plan.tracks * kPeriods;
+    for (int h = 0; h < plan.num_horizons; ++h) {
+        const int ahead = plan.task == Task::forecast ? plan.horizons[h] : 0;
+        for (int place = 0; place < kPeriods; ++place) {
+            const int64_t past = season_back(plan, number, ahead, lag, kPeriodsBack[place]);
+            for (int track = 0; track < plan.tracks; ++track) {
+                const int output = h * plan.tracks + track;
+                double apart = 0.0;
+                if (past > 0) {
+                    const double value = row.real(plan.at.season_values)[track * length + season_slot(plan, past)];
+                    apart = safe_divide(value - base[track], scales[output]);
+                }
+                seasonal[output * kPeriods + place] = static_cast<Real>(within(apart, -kMaxScaled, kMaxScaled));
+                if (place == 0) said[output] = safe_output(apart);
+            }
+        }
+    }
+}
+
 // Outputs, intervals and what else is remembered of an answer, once the cell has moved over a sample
 // (Tile._advance). `seat.said` and `seat.hidden` are the cell's.
 template <class Real>
@@ -134,37 +218,53 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
     const int per_horizon = plan.outputs / plan.num_horizons;
     const Real* readout = row.array<Real>(at.readout_weights);
 
-    fill_features(plan, seat.said, seat.inputs, seat.features);
-    for (int o = 0; o < plan.outputs; ++o) {
-        seat.outputs[o] = static_cast<double>(dot(readout + o * plan.readout_features, seat.features, plan.readout_features));
-    }
-    double* base = row.real(at.window_base) + slot * plan.targets;
-    for (int j = 0; j < plan.targets; ++j) {
+    // What the readout and the autoregression go by is read from the window, where it is kept for the lesson.
+    std::memcpy(row.array<Real>(at.window_inputs) + slot * plan.inputs, seat.inputs,
+                sizeof(Real) * static_cast<size_t>(plan.inputs));
+    double* base = row.real(at.window_base) + slot * plan.tracks;
+    double *scales = row.real(at.window_scale) + slot * plan.outputs, *mixed = row.real(at.window_mixed) + slot * plan.outputs;
+    double* said = row.real(at.window_said) + slot * kExperts * plan.outputs;
+    for (int j = 0; j < plan.tracks; ++j) {
         base[j] = plan.task == Task::forecast     ? seat.values[plan.target_columns[j]]
                   : plan.task == Task::regression ? best_guess(row, j)
                                                   : row.real(at.guess_last)[j];
     }
-    if (plan.task == Task::classification) {
-        for (int c = 0; c < plan.outputs; ++c) {
-            const double logit = seat.outputs[c];
-            seat.outputs[c] = logit == logit ? within(logit, -50.0, 50.0) : 0.0;
-        }
-        softmax(seat.outputs, plan.outputs);
+    const bool values = plan.task != Task::classification;
+    for (int o = 0; o < plan.outputs; ++o) scales[o] = values ? std::sqrt(row.real(at.residual_square)[o]) : 1.0;
+    view_history(row, number, row.array<Real>(at.window_history) + slot * plan.tracks * kView);
+    look_back<Real>(row, number, slot, base, scales, said);
+    fill_features(plan, seat.said, seat.features);
+    for (int o = 0; o < plan.outputs; ++o) {
+        if (o % per_horizon == 0) fill_linear<Real>(row, slot, o / per_horizon, seat.wide);
+        seat.linear[o] =
+            dot(row.real(at.linear_weights) + static_cast<int64_t>(o) * plan.linear_features, seat.wide, plan.linear_features);
+        seat.outputs[o] = seat.linear[o] + static_cast<double>(dot(readout + o * plan.readout_features, seat.features,
+                                                                   plan.readout_features));
     }
-    double *scales = row.real(at.window_scale) + slot * plan.outputs, *said = row.real(at.window_output) + slot * plan.outputs;
+    if (!values) {
+        probable(seat.linear, plan.outputs);
+        probable(seat.outputs, plan.outputs);
+    }
     double* kept = row.real(at.window_prediction) + slot * plan.outputs;
     double* kept_width = row.real(at.window_half_width) + slot * plan.outputs;
+    double total = 0.0;
     for (int o = 0; o < plan.outputs; ++o) {
-        // Cut off, and the naive prediction where it is no number.
-        const double output = std::isfinite(seat.outputs[o]) ? within(seat.outputs[o], -kMaxOutput, kMaxOutput) : 0.0;
-        const bool values = plan.task != Task::classification;
-        const double scale = values ? std::sqrt(row.real(at.residual_square)[o]) : 1.0;
-        const int lead = plan.horizons[o / per_horizon];
-        said[o] = output;
-        scales[o] = scale;
-        prediction[o] = kept[o] =
-            values ? base[o % plan.targets] + scale * trust_share(row, o, lead) * output : output;
-        half_width[o] = kept_width[o] = row.real(at.conformal_radius)[o] * (values ? scale : 0.0);
+        fill_autoregression<Real>(row, slot, o, seat.wide);
+        const double* weights = row.real(at.autoregression_weights) + o * kAutoregressionWidth;
+        double expected = 0.0;
+        for (int i = 0; i < kAutoregressionWidth; ++i) expected += weights[i] * seat.wide[i];
+        said[plan.outputs + o] = safe_output(expected);
+        said[2 * plan.outputs + o] = safe_output(values ? seat.linear[o] : seat.linear[o] - base[o]);
+        said[3 * plan.outputs + o] = safe_output(values ? seat.outputs[o] : seat.outputs[o] - base[o]);
+        mixed[o] = combine(row, o, said + o);
+        kept[o] = values ? base[o % plan.tracks] + scales[o] * mixed[o] : within(base[o] + mixed[o], 0.0, 1.0);
+        kept_width[o] = row.real(at.conformal_radius)[o] * (values ? scales[o] : 0.0);
+        total += kept[o];
+    }
+    for (int o = 0; o < plan.outputs; ++o) {
+        if (!values) kept[o] = total > 0 ? kept[o] / total : 1.0 / plan.outputs;
+        prediction[o] = kept[o];
+        half_width[o] = kept_width[o];
     }
 
     bool sound = true;
@@ -176,16 +276,14 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
     } else {
         std::memset(hidden, 0, sizeof(Real) * static_cast<size_t>(plan.state_size));
     }
-    std::memcpy(row.array<Real>(at.window_inputs) + slot * plan.inputs, seat.inputs,
-                sizeof(Real) * static_cast<size_t>(plan.inputs));
     row.array<Real>(at.window_elapsed)[slot] = seat.elapsed;
     row.integer(at.window_seq)[slot] = seq;
     if (plan.task != Task::forecast) {
         row.array<uint8_t>(at.window_labelled)[slot] = 0;
         row.array<uint8_t>(at.window_guessed)[slot] = row.integer(at.guess_count)[0] > 0;
-        for (int j = 0; j < plan.targets; ++j) {
-            row.real(at.window_mean_guess)[slot * plan.targets + j] = row.real(at.guess_mean)[j];
-            row.real(at.window_last_guess)[slot * plan.targets + j] = row.real(at.guess_last)[j];
+        for (int j = 0; j < plan.tracks; ++j) {
+            row.real(at.window_mean_guess)[slot * plan.tracks + j] = row.real(at.guess_mean)[j];
+            row.real(at.window_last_guess)[slot * plan.tracks + j] = row.real(at.guess_last)[j];
         }
     }
     *row.integer(at.stream_seq) = seq;

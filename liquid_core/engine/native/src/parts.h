@@ -1,4 +1,4 @@
-// The parts of a learner that measure: clock, scaler, residual scale, guess, trust, intervals, errors, drift.
+// The parts of a learner that measure: clock, scaler, residual scale, guess, intervals, errors.
 //
 // Each function is the update of the part of the same name in liquid_core/learner, for one stream, in float64 and with
 // the operations in the same order: the reference's bits, not only its numbers. Why they are what they are is said there.
@@ -14,12 +14,12 @@ namespace liquid {
 namespace LIQUID_ISA {
 
 constexpr double kMaxElapsed = 10.0, kMinClockRate = 0.01;                   // clock.py
-constexpr double kMaxScaled = 5.0, kMaxDistance = 10.0;                       // scaler.py
+constexpr double kMaxScaled = 5.0;                                            // scaler.py
+constexpr double kMaxDistance = 10.0;                                         // moments.py
 constexpr int64_t kSettled = 10;
 constexpr double kRelativeFloor = 1e-9;
 constexpr double kMaxResidual = 10.0;                                         // residual.py
 constexpr double kGuessErrorRate = 0.01;                                      // guess.py
-constexpr double kTrustRate = 0.005, kDoubt = 8.0, kTrustLimit = 1.5;         // trust.py
 constexpr double kConformalStep = 0.05, kMinRadius = 1e-3, kMaxRadius = 1e3;  // conformal.py
 constexpr double kHalfAnomaly = 3.0;
 constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py
@@ -65,6 +65,7 @@ static inline double tick(const Row& row, double t) {
     const double unit = gap > 0 ? gap : new_gap;
     double elapsed = unit > 0 ? dt / unit : 0.0;
     elapsed = count == 0 ? 1.0 : smaller(elapsed, kMaxElapsed);
+    if (count == 0) *row.real(row.plan.at.clock_first_t) = t;
     last_t = count == 0 ? t : larger(t, last_t);
     gap = new_gap;
     ++count;
@@ -78,6 +79,20 @@ static inline void update_square(int64_t& count, double& square, double residual
     double size = std::fabs(residual);
     if (square > 0) size = smaller(size, kMaxResidual * std::sqrt(square));
     square = square + weight * (size * size - square);
+}
+
+// Moments.update for one value, which counts no further than the cap.
+static inline void update_moments(int64_t& count, double& mean, double& variance, double value, double rate) {
+    double counted = value;
+    if (count >= kSettled) {
+        const double reach = kMaxDistance * std::sqrt(variance);
+        if (reach > 0) counted = within(value, mean - reach, mean + reach);
+    }
+    ++count;
+    const double weight = larger(inverse_of(count), rate);
+    const double delta = counted - mean;
+    mean = mean + weight * delta;
+    variance = (1.0 - weight) * (variance + weight * delta * delta);
 }
 
 // Scaler.take: `inputs` (levels, changes, missing flags) of a sample, and its `values` with the missing ones filled in.
@@ -94,16 +109,7 @@ static inline void take_sample(const Row& row, const double* x, Real* inputs, do
         const int64_t seen = counts[f];
         double level = 0.0, movement = 0.0;
         if (observed) {
-            double counted = value;
-            if (seen >= kSettled) {
-                const double reach = kMaxDistance * std::sqrt(variances[f]);
-                if (reach > 0) counted = within(value, means[f] - reach, means[f] + reach);
-            }
-            const double weight = larger(inverse_of(seen + 1), plan.scaler_rate);
-            const double delta = counted - means[f];
-            means[f] = means[f] + weight * delta;
-            variances[f] = (1.0 - weight) * (variances[f] + weight * delta * delta);
-            counts[f] = seen + 1;
+            update_moments(counts[f], means[f], variances[f], value, plan.scaler_rate);
             if (seen > 0) {
                 const double change = value - lasts[f];
                 update_square(change_counts[f], change_squares[f], change, plan.scaler_rate);
@@ -120,25 +126,6 @@ static inline void take_sample(const Row& row, const double* x, Real* inputs, do
         inputs[features + f] = static_cast<Real>(within(movement, -kMaxScaled, kMaxScaled));
         inputs[2 * features + f] = observed ? Real(0) : Real(1);
     }
-}
-
-// Trust.update and Trust.share for one output.
-static inline void update_trust(const Row& row, int output, double target, double said) {
-    int64_t& count = row.integer(row.plan.at.trust_count)[output];
-    double &cross = row.real(row.plan.at.trust_cross)[output], &power = row.real(row.plan.at.trust_power)[output];
-    ++count;
-    const double weight = larger(inverse_of(count), kTrustRate);
-    target = within(target, -kTrustLimit, kTrustLimit);
-    said = within(said, -kTrustLimit, kTrustLimit);
-    cross = cross + weight * (target * said - cross);
-    power = power + weight * (said * said - power);
-}
-
-static inline double trust_share(const Row& row, int output, int lead) {
-    const double count = static_cast<double>(row.integer(row.plan.at.trust_count)[output]);
-    const double seen = count / (count + kDoubt * lead);
-    return within(
-        seen * safe_divide(row.real(row.plan.at.trust_cross)[output], row.real(row.plan.at.trust_power)[output]), 0.0, 1.0);
 }
 
 // conformal.update for one output.
@@ -165,31 +152,6 @@ static inline void update_errors(const Row& row, int horizon, double error, doub
     row.real(at.metrics_total_naive)[horizon] += naive;
     recent = recent + weight * (error - recent);
     recent_naive = recent_naive + weight * (naive - recent_naive);
-}
-
-// PageHinkley.update: whether the value raises an alarm.
-static inline bool update_drift(const Row& row, double value) {
-    const Plan& plan = row.plan;
-    int64_t& count = *row.integer(plan.at.drift_count);
-    double &mean = *row.real(plan.at.drift_mean), &rise = *row.real(plan.at.drift_rise);
-    double &fall = *row.real(plan.at.drift_fall), &lowest = *row.real(plan.at.drift_lowest_rise);
-    double& highest = *row.real(plan.at.drift_highest_fall);
-    const bool first = count == 0;
-    ++count;
-    mean = mean + (value - mean) / static_cast<double>(count);
-    const double deviation = value - mean;
-    rise = plan.drift_alpha * rise + deviation - plan.drift_delta;
-    fall = plan.drift_alpha * fall + deviation + plan.drift_delta;
-    lowest = first ? rise : smaller(rise, lowest);
-    highest = larger(fall, first ? -1.0 : highest);
-    const bool up = plan.drift_up && rise - lowest > plan.drift_threshold;
-    const bool down = plan.drift_down && highest - fall > plan.drift_threshold;
-    const bool alarm = count >= plan.drift_min_samples && (up || down);
-    if (alarm) {
-        count = 0;
-        mean = rise = fall = lowest = highest = 0.0;
-    }
-    return alarm;
 }
 
 // Guess.update for one target; `mean_then` and `last_then` are the guesses of when the sample came.

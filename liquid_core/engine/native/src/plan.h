@@ -5,7 +5,7 @@
 
 namespace liquid {
 
-// Every array of a row: its name here, and the one that it has in the row's layout.
+// Every array that a row may have: its name here, and the one that it has in the row's layout.
 #define LIQUID_FIELDS(FIELD)                             \
     FIELD(stream_records, "stream.records")              \
     FIELD(stream_samples, "stream.samples")              \
@@ -16,6 +16,7 @@ namespace liquid {
     FIELD(stream_hidden_resets, "stream.hidden_resets")  \
     FIELD(stream_drifts, "stream.drifts")                \
     FIELD(stream_last_drift_seq, "stream.last_drift_seq") \
+    FIELD(clock_first_t, "clock.first_t")                \
     FIELD(clock_last_t, "clock.last_t")                  \
     FIELD(clock_gap, "clock.gap")                        \
     FIELD(clock_count, "clock.count")                    \
@@ -27,14 +28,27 @@ namespace liquid {
     FIELD(scaler_last, "scaler.last")                    \
     FIELD(residual_count, "residual.count")              \
     FIELD(residual_square, "residual.square")            \
+    FIELD(history_count, "history.count")                \
+    FIELD(history_mean, "history.mean")                  \
+    FIELD(history_variance, "history.variance")          \
+    FIELD(history_change_count, "history.change_count")  \
+    FIELD(history_change_square, "history.change_square")\
+    FIELD(history_last, "history.last")                  \
+    FIELD(history_changes, "history.changes")            \
+    FIELD(history_newest, "history.newest")              \
+    FIELD(season_values, "season.values")                \
+    FIELD(season_distance, "season.distance")            \
+    FIELD(season_period, "season.period")                \
+    FIELD(mix_regret, "mix.regret")                      \
+    FIELD(mix_square, "mix.square")                      \
+    FIELD(mix_share, "mix.share")                        \
+    FIELD(autoregression_weights, "autoregression.weights")\
+    FIELD(autoregression_covariance, "autoregression.covariance")\
     FIELD(guess_count, "guess.count")                    \
     FIELD(guess_mean, "guess.mean")                      \
     FIELD(guess_last, "guess.last")                      \
     FIELD(guess_mean_error, "guess.mean_error")          \
     FIELD(guess_last_error, "guess.last_error")          \
-    FIELD(trust_count, "trust.count")                    \
-    FIELD(trust_cross, "trust.cross")                    \
-    FIELD(trust_power, "trust.power")                    \
     FIELD(conformal_radius, "conformal.radius")          \
     FIELD(metrics_count, "metrics.count")                \
     FIELD(metrics_total, "metrics.total")                \
@@ -47,19 +61,32 @@ namespace liquid {
     FIELD(drift_fall, "drift.fall")                      \
     FIELD(drift_lowest_rise, "drift.lowest_rise")        \
     FIELD(drift_highest_fall, "drift.highest_fall")      \
+    FIELD(drift_seen, "drift.seen")                      \
+    FIELD(drift_width, "drift.width")                    \
+    FIELD(drift_total, "drift.total")                    \
+    FIELD(drift_squares, "drift.squares")                \
+    FIELD(drift_buckets, "drift.buckets")                \
+    FIELD(drift_sums, "drift.sums")                      \
+    FIELD(drift_values, "drift.values")                  \
     FIELD(network_weights, "network.weights")            \
     FIELD(adam_first, "adam.first")                      \
     FIELD(adam_second, "adam.second")                    \
     FIELD(adam_decay1, "adam.decay1")                    \
     FIELD(adam_decay2, "adam.decay2")                    \
+    FIELD(linear_weights, "linear.weights")              \
+    FIELD(linear_covariance, "linear.covariance")        \
     FIELD(readout_weights, "readout.weights")            \
+    FIELD(readout_covariance, "readout.covariance")      \
     FIELD(window_seq, "window.seq")                      \
     FIELD(window_inputs, "window.inputs")                \
     FIELD(window_elapsed, "window.elapsed")              \
     FIELD(window_hidden, "window.hidden")                \
+    FIELD(window_history, "window.history")              \
+    FIELD(window_seasonal, "window.seasonal")            \
     FIELD(window_base, "window.base")                    \
     FIELD(window_scale, "window.scale")                  \
-    FIELD(window_output, "window.output")                \
+    FIELD(window_said, "window.said")                    \
+    FIELD(window_mixed, "window.mixed")                  \
     FIELD(window_prediction, "window.prediction")        \
     FIELD(window_half_width, "window.half_width")        \
     FIELD(window_labelled, "window.labelled")            \
@@ -74,7 +101,7 @@ namespace liquid {
     FIELD(answers_anomaly, "answers.anomaly")            \
     FIELD(answers_drift, "answers.drift")
 
-// Where each array begins, in bytes from the row's start.
+// Where each array begins, in bytes from the row's start; -1 where the row has none of that name.
 struct Offsets {
 #define FIELD(name, text) int64_t name;
     LIQUID_FIELDS(FIELD)
@@ -84,6 +111,7 @@ struct Offsets {
 enum class Task : int32_t { forecast, regression, classification };
 enum class CellKind : int32_t { cfc, ltc };
 enum class CfcMode : int32_t { gated, no_gate, pure };
+enum class DriftKind : int32_t { page_hinkley, adwin, window_test, none };
 enum class Mapping : int32_t { none, linear, affine };
 
 // Consecutive samples that are unrolled in one go (learner/window.py). Samples are counted from the one at which
@@ -93,6 +121,10 @@ struct Stretch {
     int32_t first_horizon, num_anchors;
     const int32_t* anchors;
 };
+
+// Sizes that the reference's parts fix (learner/history.py, calendar.py, season.py, mix.py, experts.py).
+constexpr int kChanges = 3, kView = kChanges + 2, kWaves = 6, kPeriods = 4, kExperts = 4;
+constexpr int kAutoregressionWidth = 1 + kView + kWaves + kPeriods;
 
 // A range of the stored weights, and where it lies among the working ones.
 struct Run {
@@ -165,12 +197,26 @@ struct LtcPlan {
     int32_t padded_neurons, padded_inputs;
 };
 
+// The drift detector (learner/drift); of the rest, what its kind has.
+struct DriftPlan {
+    DriftKind kind;
+    bool up, down;                              // which changes are an alarm
+    int64_t min_samples, clock;                 // values before the first alarm; values from one look to the next
+    double delta, threshold, alpha;             // Page-Hinkley; delta of ADWIN too
+    int64_t grace_period;                       // ADWIN
+    int32_t levels, max_buckets, min_length;    // ADWIN: sizes of buckets, buckets of a size, values beside a cut
+    int32_t window, recent;                     // window test: values kept, and the newer side of them
+    double critical_gap;                        // window test
+};
+
 struct Plan {
     Offsets at;
     int64_t row_bytes;
 
     Task task;
     int32_t features, targets, outputs, inputs;
+    int32_t tracks;             // whose history is kept: targets, or classes
+    int32_t season_length;
     int32_t num_horizons;       // 1 where labels come from outside
     const int32_t* horizons;    // (num_horizons,), ascending; 1 where labels come from outside
     const int32_t* target_columns;
@@ -181,13 +227,13 @@ struct Plan {
     int32_t answers_kept;
 
     int64_t warmup;
+    double forgetting, autoregression_forgetting, drift_inflation;
     double learning_rate, readout_rate, beta1, beta2, epsilon, clip_norm, scaler_rate, coverage;
-    int64_t drift_min_samples;
-    double drift_delta, drift_threshold, drift_alpha;
-    bool drift_up, drift_down;
+    DriftPlan drift;
 
     CellKind kind;
-    int32_t state_size, output_size, num_params, readout_features;
+    int32_t state_size, output_size, num_params, readout_features, linear_features;
+    bool exact_readout, exact_linear;  // learned by recursive least squares
     // Parameters that explicit constraints keep at or above zero: ranges of the stored weights, ascending.
     int32_t num_positive;
     const Run* positive;

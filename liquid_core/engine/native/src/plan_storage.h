@@ -18,7 +18,7 @@ class PlanStorage {
     explicit PlanStorage(const py::dict& given) {
         Plan& p = plan_;
         const py::dict offsets = given["offsets"];
-#define FIELD(name, text) p.at.name = offsets[text].cast<int64_t>();
+#define FIELD(name, text) p.at.name = offsets.contains(text) ? offsets[text].cast<int64_t>() : -1;
         LIQUID_FIELDS(FIELD)
 #undef FIELD
         p.row_bytes = given["row_bytes"].cast<int64_t>();
@@ -29,6 +29,8 @@ class PlanStorage {
         p.targets = number(given, "targets");
         p.outputs = number(given, "outputs");
         p.inputs = number(given, "inputs");
+        p.tracks = number(given, "tracks");
+        p.season_length = number(given, "season_length");
         p.num_horizons = static_cast<int32_t>(py::len(given["horizons"]));
         p.horizons = numbers(given["horizons"]);
         p.target_columns = numbers(given["target_columns"]);
@@ -38,22 +40,23 @@ class PlanStorage {
         p.warmup = given["warmup"].cast<int64_t>();
         p.learning_rate = real(given, "learning_rate");
         p.readout_rate = real(given, "readout_rate");
+        p.forgetting = real(given, "forgetting");
+        p.autoregression_forgetting = real(given, "autoregression_forgetting");
+        p.drift_inflation = real(given, "drift_inflation");
         p.beta1 = real(given, "beta1");
         p.beta2 = real(given, "beta2");
         p.epsilon = real(given, "epsilon");
         p.clip_norm = real(given, "clip_norm");
         p.scaler_rate = real(given, "scaler_rate");
         p.coverage = real(given, "coverage");
-        p.drift_min_samples = given["drift_min_samples"].cast<int64_t>();
-        p.drift_delta = real(given, "drift_delta");
-        p.drift_threshold = real(given, "drift_threshold");
-        p.drift_alpha = real(given, "drift_alpha");
-        p.drift_up = given["drift_up"].cast<bool>();
-        p.drift_down = given["drift_down"].cast<bool>();
+        read_drift(given["drift"]);
         p.state_size = number(given, "state_size");
         p.output_size = number(given, "output_size");
         p.num_params = number(given, "num_params");
         p.readout_features = number(given, "readout_features");
+        p.linear_features = number(given, "linear_features");
+        p.exact_readout = given["exact_readout"].cast<bool>();
+        p.exact_linear = given["exact_linear"].cast<bool>();
         p.num_positive = static_cast<int32_t>(py::len(given["positive"]));
         p.positive = runs(given["positive"]);
         if (given.contains("cfc")) {
@@ -99,6 +102,29 @@ class PlanStorage {
         }
         plan_.num_stretches = static_cast<int32_t>(stretches_.size());
         plan_.stretches = stretches_.data();
+    }
+
+    void read_drift(const py::dict& given) {
+        DriftPlan& drift = plan_.drift;
+        const int kind = number(given, "kind");
+        drift.kind = kind == 0   ? DriftKind::page_hinkley
+                     : kind == 1 ? DriftKind::adwin
+                     : kind == 2 ? DriftKind::window_test
+                                 : DriftKind::none;
+        drift.up = given["up"].cast<bool>();
+        drift.down = given["down"].cast<bool>();
+        drift.min_samples = given["min_samples"].cast<int64_t>();
+        drift.clock = given["clock"].cast<int64_t>();
+        drift.delta = real(given, "delta");
+        drift.threshold = real(given, "threshold");
+        drift.alpha = real(given, "alpha");
+        drift.grace_period = given["grace_period"].cast<int64_t>();
+        drift.levels = number(given, "levels");
+        drift.max_buckets = number(given, "max_buckets");
+        drift.min_length = number(given, "min_length");
+        drift.window = number(given, "window");
+        drift.recent = number(given, "recent");
+        drift.critical_gap = real(given, "critical_gap");
     }
 
     static Linear linear(const py::handle& item) {

@@ -34,6 +34,10 @@ struct Seat {
     Real *inputs, *hidden, *said;  // (inputs,), (state,), (output_size,)
     Real elapsed;
     double *values, *outputs;  // (features,), (outputs,)
+    // Scratch: features, their product with a covariance, and its gain, (readout features,); distances by lag.
+    double *wide, *seen, *gain, *lags;
+    double* linear;      // what the linear expert said before its update, (outputs,)
+    double* covariance;  // of the readout after the update, (horizons, triangle)
 
     void lay_out(Arena& arena, const Plan& plan) {
         target = arena.take<double>(plan.outputs);
@@ -48,6 +52,13 @@ struct Seat {
         said = arena.take<Real>(plan.output_size);
         values = arena.take<double>(plan.features);
         outputs = arena.take<double>(plan.outputs);
+        int width = plan.readout_features > kAutoregressionWidth ? plan.readout_features : kAutoregressionWidth;
+        width = width > plan.linear_features ? width : plan.linear_features;
+        linear = arena.take<double>(plan.outputs);
+        for (double** scratch : {&wide, &seen, &gain}) *scratch = arena.take<double>(width);
+        lags = arena.take<double>(plan.season_length);
+        const int64_t entries = static_cast<int64_t>(plan.readout_features) * (plan.readout_features + 1) / 2;
+        covariance = arena.take<double>(plan.exact_readout ? plan.num_horizons * entries : 0);
     }
 
     Row row(const Plan& plan) const { return Row{plan, bytes}; }

@@ -1,6 +1,9 @@
 // Settling: a target has arrived and is held against the answers that waited for it (learner/settle.py, engine/tile.py).
 #pragma once
 
+#include "drift.h"
+#include "least_squares.h"
+#include "memory.h"
 #include "seat.h"
 
 namespace liquid {
@@ -12,10 +15,139 @@ struct Outcome {
     bool alarm = false;
 };
 
+constexpr double kMaxLogit = 50.0, kMinCurvature = 0.1;  // readout.py
+
+// Softmax of `count` logits, in place; returns the logarithm of the sum of their exponentials.
+static inline double softmax(double* logits, int count) {
+    double largest = logits[0], total = 0.0;
+    for (int c = 1; c < count; ++c) largest = logits[c] > largest ? logits[c] : largest;
+    for (int c = 0; c < count; ++c) total += logits[c] = std::exp(logits[c] - largest);
+    for (int c = 0; c < count; ++c) logits[c] /= total;
+    return largest + std::log(total);
+}
+
+// readout.softmax: the same, within limits.
+static inline void probable(double* logits, int count) {
+    for (int c = 0; c < count; ++c) logits[c] = logits[c] == logits[c] ? within(logits[c], -kMaxLogit, kMaxLogit) : 0.0;
+    softmax(logits, count);
+}
+
+// What the experts said about an output: the first's; the others' lie `outputs` apart.
+static inline const double* said_of(const Row& row, int64_t slot, int output) {
+    return row.real(row.plan.at.window_said) + slot * kExperts * row.plan.outputs + output;
+}
+
+// experts.autoregression_features of an output of the sample in a slot of the window.
+template <class Real>
+static inline void fill_autoregression(const Row& row, int64_t slot, int output, double* features) {
+    const Plan& plan = row.plan;
+    const int horizon = output / plan.tracks, track = output % plan.tracks;
+    const Real* view = row.array<Real>(plan.at.window_history) + (slot * plan.tracks + track) * kView;
+    const Real* waves = row.array<Real>(plan.at.window_inputs) + (slot + 1) * plan.inputs - kWaves;
+    const Real* seasonal =
+        row.array<Real>(plan.at.window_seasonal) + ((slot * plan.num_horizons + horizon) * plan.tracks + track) * kPeriods;
+    *features++ = 1.0;
+    for (int i = 0; i < kView; ++i) *features++ = static_cast<double>(view[i]);
+    for (int i = 0; i < kWaves; ++i) *features++ = static_cast<double>(waves[i]);
+    for (int i = 0; i < kPeriods; ++i) *features++ = static_cast<double>(seasonal[i]);
+}
+
+// Tile._learn_autoregression for one output.
+template <class Real>
+static inline void learn_autoregression(const Plan& plan, Seat<Real>& seat, int64_t slot, int output, double wanted) {
+    constexpr int width = kAutoregressionWidth;
+    const Row row = seat.row(plan);
+    double* weights = row.real(plan.at.autoregression_weights) + output * width;
+    double* covariance = row.real(plan.at.autoregression_covariance) + static_cast<int64_t>(output) * triangle(width);
+    fill_autoregression<Real>(row, slot, output, seat.wide);
+    double error = wanted;
+    for (int i = 0; i < width; ++i) error -= weights[i] * seat.wide[i];
+    least_squares_gain(covariance, seat.wide, width, plan.autoregression_forgetting, 1.0, seat.seen, seat.gain);
+    error = within(error, -kMaxStepError, kMaxStepError);
+    for (int i = 0; i < width; ++i) weights[i] = weights[i] + error * seat.gain[i];
+}
+
+// experts.linear_features of the sample in a slot of the window, as a horizon sees it; (linear features,).
+template <class Real>
+static inline void fill_linear(const Row& row, int64_t slot, int horizon, double* features) {
+    const Plan& plan = row.plan;
+    const Real* inputs = row.array<Real>(plan.at.window_inputs) + slot * plan.inputs;
+    for (int i = 0; i < plan.inputs; ++i) *features++ = static_cast<double>(inputs[i]);
+    // Of a forecast's history, whose inputs show level and last change, the two changes before.
+    const bool forecast = plan.task == Task::forecast;
+    const int from = forecast ? 2 : 0, to = forecast ? 4 : kView;
+    const Real* view = row.array<Real>(plan.at.window_history) + slot * plan.tracks * kView;
+    const Real* seasonal = row.array<Real>(plan.at.window_seasonal) + (slot * plan.num_horizons + horizon) * plan.tracks * kPeriods;
+    for (int track = 0; track < plan.tracks; ++track, view += kView, seasonal += kPeriods) {
+        for (int i = from; i < to; ++i) *features++ = static_cast<double>(view[i]);
+        *features++ = static_cast<double>(seasonal[0]);
+        *features++ = static_cast<double>(seasonal[3]);
+    }
+    *features = 1.0;
+}
+
+// readout.class_curvature
+static inline double class_curvature(const double* probabilities, int classes) {
+    double largest = 0.0;
+    for (int c = 0; c < classes; ++c) largest = larger(probabilities[c] * (1.0 - probabilities[c]), largest);
+    return larger(largest * (static_cast<double>(classes) / (classes - 1.0)), kMinCurvature);
+}
+
+// Tile._learn_linear for one horizon, whose answers were about the sample in `slot`.
+template <class Real>
+static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int horizon) {
+    const Row row = seat.row(plan);
+    const int width = plan.linear_features, tracks = plan.tracks, first = horizon * tracks;
+    double* const weights = row.real(plan.at.linear_weights) + static_cast<int64_t>(first) * width;
+    fill_linear<Real>(row, slot, horizon, seat.wide);
+    bool known = false;
+    for (int j = 0; j < tracks; ++j) {
+        seat.linear[first + j] = dot(weights + static_cast<int64_t>(j) * width, seat.wide, width);
+        known |= seat.scaled[first + j] != 0;
+    }
+    if (!known) return;
+    double curvature = 1.0;
+    double* const probabilities = seat.outputs;  // free until the next answer
+    if (plan.task == Task::classification) {
+        std::memcpy(probabilities, seat.linear, sizeof(double) * static_cast<size_t>(tracks));
+        probable(probabilities, tracks);
+        curvature = class_curvature(probabilities, tracks);
+    }
+    double power = 1.0;
+    if (plan.exact_linear) {
+        double* covariance = row.real(plan.at.linear_covariance) + horizon * static_cast<int64_t>(triangle(width));
+        least_squares_gain(covariance, seat.wide, width, plan.forgetting, curvature, seat.seen, seat.gain);
+    } else {
+        power += dot(seat.wide, seat.wide, width);
+    }
+    for (int j = 0; j < tracks; ++j) {
+        if (!seat.scaled[first + j]) continue;
+        const bool values = plan.task != Task::classification;
+        const double error = seat.target[first + j] - (values ? seat.linear[first + j] : probabilities[j]);
+        double* const kept = weights + static_cast<int64_t>(j) * width;
+        if (plan.exact_linear) {
+            const double step = within(error / curvature, -kMaxStepError, kMaxStepError);
+            for (int i = 0; i < width; ++i) kept[i] = kept[i] + step * seat.gain[i];
+        } else {
+            const double step = plan.readout_rate * within(error, -kMaxStepError, kMaxStepError) / power;
+            for (int i = 0; i < width; ++i) kept[i] = kept[i] + step * seat.wide[i];
+        }
+    }
+}
+
+// Tile._doubt
+static inline void doubt(const Row& row) {
+    const Plan& plan = row.plan;
+    if (!plan.exact_readout) return;
+    const int64_t entries = static_cast<int64_t>(plan.num_horizons) * triangle(plan.readout_features);
+    inflate(row.real(plan.at.readout_covariance), entries, plan.drift_inflation);
+}
+
 static inline void watch(const Row& row, int64_t seq, Outcome& outcome) {
     if (outcome.surprise < 0) return;
     outcome.alarm = update_drift(row, outcome.surprise);
     if (outcome.alarm) {
+        doubt(row);
         ++*row.integer(row.plan.at.stream_drifts);
         *row.integer(row.plan.at.stream_last_drift_seq) = seq;
     }
@@ -46,7 +178,7 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
                 forecast ? seen[plan.target_columns[j]] >= age : row.array<uint8_t>(at.window_guessed)[slot] != 0;
             if (number < 1 || !had_a_guess || truth[j] != truth[j]) continue;
             const int64_t entry = slot * plan.outputs + output;
-            const double base = row.real(at.window_base)[slot * plan.targets + j];
+            const double base = row.real(at.window_base)[slot * plan.tracks + j];
             const double scale = row.real(at.window_scale)[entry];
             const double half_width = row.real(at.window_half_width)[entry];
             const double error = truth[j] - row.real(at.window_prediction)[entry];
@@ -60,12 +192,14 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
                 seat.learns = true;
                 seat.target[output] = within(residual / scale, -kMaxResidual, kMaxResidual);
                 worst = larger(worst, safe_divide(std::fabs(error), half_width));
-                update_trust(row, output, seat.target[output], row.real(at.window_output)[entry]);
+                update_mix(row, output, seat.target[output], said_of(row, slot, output), row.real(at.window_mixed)[entry]);
+                learn_autoregression(plan, seat, slot, output, seat.target[output]);
                 update_radius(row, output, std::fabs(error) > half_width);
             }
             update_square(row.integer(at.residual_count)[output], row.real(at.residual_square)[output], residual,
                           plan.scaler_rate);
         }
+        learn_linear(plan, seat, slot, h);
         if (known > 0) {
             update_errors(row, h, errors / known, naive_errors / known);
             if (outcome.surprise < 0) outcome.surprise = distances / known;
@@ -83,21 +217,26 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
     const Offsets& at = plan.at;
     const int64_t slot = modulo(seat.anchor, plan.window_length);
     const double* probabilities = row.real(at.window_prediction) + slot * plan.outputs;
-    int likeliest = 0;
+    const double* base = row.real(at.window_base) + slot * plan.tracks;
+    int likeliest = 0, guessed = 0;
     double probability = 0.0;
     for (int c = 0; c < plan.outputs; ++c) {
         if (probabilities[c] > probabilities[likeliest]) likeliest = c;
+        if (base[c] > base[guessed]) guessed = c;
         const bool right = label == c;
         if (right) probability = probabilities[c];
         seat.target[c] = right ? 1.0 : 0.0;
         seat.scaled[c] = 1;
-        update_trust(row, c, seat.target[c], row.real(at.window_output)[slot * plan.outputs + c]);
+        const double wanted = seat.target[c] - base[c];
+        update_mix(row, c, wanted, said_of(row, slot, c), row.real(at.window_mixed)[slot * plan.outputs + c]);
+        learn_autoregression(plan, seat, slot, c, wanted);
         update_radius(row, c, false);
         update_square(row.integer(at.residual_count)[c], row.real(at.residual_square)[c], 0.0, plan.scaler_rate);
     }
+    learn_linear(plan, seat, slot, 0);
     seat.learns = true;
     const double error = likeliest != label ? 1.0 : 0.0;
-    const double naive = row.real(at.window_base)[slot] != label ? 1.0 : 0.0;
+    const double naive = guessed != label ? 1.0 : 0.0;
     update_errors(row, 0, error, naive);
     Outcome outcome;
     outcome.surprise = error;

@@ -12,8 +12,10 @@ from liquid_core import ModelSpec
 from liquid_core.engine import Engine, Label, Record, Sample, Slab
 from liquid_core.types import ByteArray
 
-#: Time between two samples: none, next to none, the usual, long, and longer than anything.
+#: Time between two samples in usual gaps: none, next to none, the usual, long, and longer than anything.
 GAPS = [0.0, 1e-3, 1.0, 1.0, 1.0, 7.0, 1e6]
+#: Usual gaps in seconds: such that a day is longer than any season, and such that it has eight of them.
+UNITS = [1.0, 10_800.0]
 
 
 @pytest.fixture(autouse=True)
@@ -22,13 +24,15 @@ def _kernels(kernels: None) -> None:
 
 
 def history(spec: ModelSpec, seed: int, num_samples: int) -> list[Record]:
-    """Samples at irregular times with values missing; labels at once, late, out of order, or never."""
+    """Samples at irregular times with values missing, nearly nine of them to a wave; labels at once, late, out of
+    order, or never."""
     rng = np.random.default_rng(seed)
+    unit = UNITS[seed % len(UNITS)]
     records: list[Record] = []
     waiting: list[int] = []
     t = 0.0
     for seq in range(1, num_samples + 1):
-        t += float(rng.choice(GAPS))
+        t += unit * float(rng.choice(GAPS))
         x = np.sin(0.7 * seq + np.arange(spec.num_features)) + 0.3 * rng.normal(size=spec.num_features)
         x[rng.random(spec.num_features) < 0.2] = np.nan
         y = _label(spec, rng) if spec.task != "forecast" and rng.random() < 0.4 else None

@@ -8,13 +8,16 @@ from hypothesis import strategies as st
 
 from liquid_core import ModelSpec
 from liquid_core.spec import (
+    AdwinSpec,
     AutoNCPSpec,
     CfCSpec,
     FullyConnectedSpec,
     LearnerSpec,
     LTCSpec,
+    NoDriftSpec,
     PageHinkleySpec,
     RandomSpec,
+    WindowTestSpec,
     WiredCfCSpec,
 )
 
@@ -77,6 +80,15 @@ def tasks(draw: st.DrawFn) -> dict[str, Any]:
     return {"task": task, "features": features, "classes": tuple("rgby"[: draw(st.integers(2, 4))])}
 
 
+#: Detectors that alarm within a few samples.
+drifts = st.sampled_from(
+    [
+        PageHinkleySpec(min_samples=3, threshold=0.5, delta=0.01, mode="both"),
+        AdwinSpec(delta=1.0, clock=2, max_buckets=1, min_window_length=1, grace_period=2, levels=2, mode="both"),
+        WindowTestSpec(alpha=0.5, window=5, recent=2, clock=1, mode="both"),
+        NoDriftSpec(),
+    ]
+)
 learners = st.builds(
     LearnerSpec,
     window=st.integers(1, 6),
@@ -85,7 +97,11 @@ learners = st.builds(
     clip_norm=st.sampled_from([0.05, 1.0, 1e6]),
     label_horizon=st.just(6),
     coverage=st.sampled_from([0.5, 0.9]),
-    drift=st.just(PageHinkleySpec(min_samples=3, threshold=0.5, delta=0.01, mode="both")),
+    readout=st.sampled_from(["auto", "rls", "lms"]),
+    forgetting=st.sampled_from([0.9, 0.9995, 1.0]),
+    autoregression_forgetting=st.sampled_from([0.95, 1.0]),
+    season_window=st.sampled_from([8, 20, 336]),
+    drift=drifts,
 )
 
 

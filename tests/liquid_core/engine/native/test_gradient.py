@@ -27,7 +27,7 @@ ISAS = load_kernels().supported() if native_status().available else []
 def autograd_lesson(
     engine: NativeEngine, row: ByteArray, anchor: int, targets: FloatArray, known: NDArray[np.bool_]
 ) -> Lesson:
-    """The same lesson by the reference: the window unrolled by hand from the row's arrays."""
+    """The same lesson by the reference: the window unrolled by hand from the row's arrays, without a linear expert."""
     spec, stream = engine.spec, arrays(engine, row)
     length, dtype = len(stream["window.seq"]), engine.network.dtype
     stretches = []
@@ -47,6 +47,7 @@ def autograd_lesson(
         torch.tensor(stream["network.weights"])[None],
         torch.tensor(stream["readout.weights"])[None],
         stretches,
+        torch.zeros(1, spec.num_outputs, dtype=dtype),
         torch.tensor(targets, dtype=dtype)[None],
         torch.tensor(known)[None],
         "class" if spec.task == "classification" else "residual",
