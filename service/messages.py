@@ -155,6 +155,9 @@ class ErrorSummary(_Answer, frozen=True, kw_only=True):
     #: The same two for the naive guess: the last value; regression: last label or mean; else last class.
     naive_mean: float | None
     naive_recent: float | None
+    #: Shares of the experts that an answer is mixed from, averaged over targets: `naive`, `season`, `autoregression`,
+    #: `linear`, `liquid`. They add up to one.
+    shares: dict[str, float]
 
 
 class DriftSummary(_Answer, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from liquid_core.learner.mix import EXPERTS
 from liquid_core.spec import ModelSpec
 from liquid_core.types import FloatArray
 from service.messages import DriftSummary, ErrorSummary, LabelValue, Prediction
@@ -77,7 +78,9 @@ def errors(spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> list[ErrorSummar
     """Prequential errors by horizon, from a row's arrays."""
     horizons: tuple[int | None, ...] = spec.horizons or (None,)
     summaries = []
+    experts = arrays["mix.share"].reshape(len(EXPERTS), len(horizons), -1).mean(axis=2)
     for index, horizon in enumerate(horizons):
+        shares = dict(zip(EXPERTS, experts[:, index].tolist(), strict=True))
         count = int(arrays["metrics.count"][index])
         column = {name: float(arrays[f"metrics.{name}"][index]) for name in ("total", "total_naive")}
         recent = {name: float(arrays[f"metrics.{name}"][index]) for name in ("recent", "recent_naive")}
@@ -89,6 +92,7 @@ def errors(spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> list[ErrorSummar
                 recent=recent["recent"] if count else None,
                 naive_mean=column["total_naive"] / count if count else None,
                 naive_recent=recent["recent_naive"] if count else None,
+                shares={"naive": 1.0 - sum(shares.values())} | shares,
             )
         )
     return summaries

@@ -116,6 +116,8 @@ class ErrorSummary:
     recent: float | None
     naive_mean: float | None
     naive_recent: float | None
+    #: What the answers are mixed from: `naive`, `season`, `autoregression`, `linear`, `liquid`; they add up to one.
+    shares: Mapping[str, float]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -126,6 +128,7 @@ class ErrorSummary:
             recent=data.get("recent"),
             naive_mean=data.get("naive_mean"),
             naive_recent=data.get("naive_recent"),
+            shares=data.get("shares", {}),
         )
 
 

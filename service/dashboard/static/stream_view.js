@@ -93,6 +93,15 @@ function Plot({ info, points }) {
   `;
 }
 
+/** The experts with a share to speak of, largest first: "liquid 79 %, season 15 %". */
+function mixture(shares) {
+  return Object.entries(shares ?? {})
+    .filter(([, share]) => share >= 0.01)
+    .sort(([, a], [, b]) => b - a)
+    .map(([expert, share]) => `${expert} ${Math.round(100 * share)} %`)
+    .join(", ");
+}
+
 function Errors({ info }) {
   const classes = info.spec.task === "classification";
   const name = (error) => (error.horizon == null ? "label" : `${error.horizon} ahead`);
@@ -104,6 +113,7 @@ function Errors({ info }) {
           <tr>
             <th scope="col">Prediction</th><th scope="col" class="number">Targets</th><th scope="col" class="number">Recent</th>
             <th scope="col" class="number">Naive</th><th scope="col" class="number">Ratio</th><th scope="col" class="number">Whole life</th>
+            <th scope="col">Answers are mixed from</th>
           </tr>
         </thead>
         <tbody>
@@ -115,6 +125,7 @@ function Errors({ info }) {
               <td class="number">${quantity(error.naive_recent)}</td>
               <td class="number ${verdict(against(error))}">${ratio(against(error))}</td>
               <td class="number">${quantity(error.mean)}</td>
+              <td>${mixture(error.shares)}</td>
             </tr>`,
           )}
         </tbody>

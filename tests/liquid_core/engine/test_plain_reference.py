@@ -174,6 +174,7 @@ class PlainStream:
         instants = np.array(self.instants[output])
         fading = mix.FADE ** np.arange(len(instants) - 1, -1, -1)[:, None]
         regret, square = (fading * instants).sum(axis=0), (fading * instants**2).sum(axis=0)
+        regret[0] += mix.HEAD_START
         weight = np.maximum(regret, 0.0) / (mix.FLOOR + square)
         if weight.sum() > 0:
             self.shares[output] = weight[1:] / weight.sum()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liquid_core.learner.mix import EXPERTS, MAX_ERROR, Mix
+from liquid_core.learner.mix import EXPERTS, FADE, FLOOR, HEAD_START, MAX_ERROR, Mix
 from liquid_core.types import FloatArray
 
 NUM = len(EXPERTS)
@@ -53,22 +51,36 @@ def experts(rng: np.random.Generator, target: FloatArray) -> FloatArray:
 # --- regret ----------------------------------------------------------------------------------------------------------
 
 
+def excess(target: FloatArray, said: FloatArray, answers: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """By how much the mix's squared errors exceed in sum, faded as its memory is, those of the naive guess and of every
+    expert; and how much that may be: of the order of the square root of the squared regrets, however many samples there
+    are (the potential argument for polynomially weighted averages, with a head start)."""
+    everyone = np.concatenate([np.zeros((len(target), 1)), said], axis=1)
+    memory = FADE ** np.arange(len(target) - 1, -1, -1)[:, None]
+    errors = (answers - target)[:, None]
+    worse = (memory * (errors**2 - (everyone - target[:, None]) ** 2)).sum(axis=0)
+    instant = errors * (answers[:, None] - everyone)
+    square = FLOOR + (memory * instant**2).sum(axis=0)
+    largest = (instant**2).max() / FLOOR
+    growth = largest / np.log1p(largest) * np.log(square / FLOOR).sum()
+    return worse, 2 * np.sqrt(square * (HEAD_START**2 / FLOOR + growth))
+
+
 @settings(max_examples=60)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([250, 1000]))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 1000))
 def test_it_is_as_good_as_the_best_expert(seed: int, length: int) -> None:
-    """Whatever the experts are worth: its mean square error exceeds the best one's by a term that shrinks like one over
-    the square root of the number of targets."""
+    """Whatever the experts are worth."""
     rng = np.random.default_rng(seed)
-    target = np.clip(rng.normal(size=length), -2, 2)
+    target = np.clip(0.5 * rng.normal(size=length), -1, 1)
     said = np.clip(experts(rng, target), -2, 2)
     _, answers = run(target, said)
-    best = losses(target, said).min()
+    worse, allowed = excess(target, said, answers)
 
-    assert np.mean((answers - target) ** 2) <= best + 4.0 * best / math.sqrt(length) + 8.0 / length + 0.02
+    assert (worse <= allowed).all()
 
 
 @settings(max_examples=30)
-@given(st.integers(0, 2**32 - 1), st.sampled_from([250, 1000]))
+@given(st.integers(0, 2**32 - 1), st.integers(1, 1000))
 def test_it_is_so_against_an_adversary(seed: int, length: int) -> None:
     """Who sees the answer first, and sets the target at the far end from it."""
     rng = np.random.default_rng(seed)
@@ -80,9 +92,21 @@ def test_it_is_so_against_an_adversary(seed: int, length: int) -> None:
         answers[n] = mixed[0, 0]
         target[n] = 1.0 if answers[n] < 0 else -1.0
         mix = mix.update(target[n].reshape(1, 1), claims, mixed, np.array([[True]]))
+    worse, allowed = excess(target, said, answers)
 
-    regret = np.mean((answers - target) ** 2) - losses(target, said).min()
-    assert regret <= 2 * 2 * 2 * math.sqrt((1 + NUM) * math.log(length) / length)
+    assert (worse <= allowed).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_in_the_long_run_next_to_nothing_is_lost(seed: int) -> None:
+    """Among useless experts the one good one is found: after two thousand targets the mix errs hardly more."""
+    rng = np.random.default_rng(seed)
+    target, said = rng.normal(size=4000), rng.normal(size=(4000, NUM))
+    said[:, seed % NUM] = target + 0.3 * rng.normal(size=4000)
+    _, answers = run(target, said)
+    late = slice(2000, None)
+
+    assert np.mean((answers - target)[late] ** 2) < 1.1 * losses(target[late], said[late]).min()
 
 
 def test_two_that_err_apart_are_better_together() -> None:
