@@ -274,7 +274,7 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
     #: Samples that TBPTT unrolls behind each horizon's newest target.
     window: int = 8
     #: Step size of Adam on the cell's weights.
-    learning_rate: float = 5e-4
+    learning_rate: float = 4e-4
     #: How the readout learns: exactly, by recursive least squares, or by normalised LMS, which needs no matrix. "auto":
     #: least squares unless the readout is too wide for it.
     readout: Literal["auto", "rls", "lms"] = "auto"

@@ -92,11 +92,13 @@ class Job:
             learner = settings.learner
             if self.part == NO_DETECTOR:
                 learner = msgspec.structs.replace(learner, drift=NoDriftSpec())
-            run = run_liquid(stream.series, models.model_spec(stream, learner), engine=settings.engine, seed=seed)
-            for track in run.tracks:
-                yield from scored(self.dataset, stream, track, self.part)
-            if stream.windows is not None:
-                yield from _area(self.dataset, stream, run.anomaly, self.part)
+            for horizon in stream.horizons or (None,):
+                spec = models.model_spec(stream, learner, horizon)
+                run = run_liquid(stream.series, spec, engine=settings.engine, seed=seed)
+                for track in run.tracks:
+                    yield from scored(self.dataset, stream, track, self.part)
+                if stream.windows is not None:
+                    yield from _area(self.dataset, stream, run.anomaly, self.part)
         elif self.part == BASELINES:
             for track in models.baseline_tracks(stream):
                 yield from scored(self.dataset, stream, track, track.model)

@@ -44,14 +44,17 @@ HALF_SPACE_TREES = "river HalfSpaceTrees"
 Z_RATE = 0.01
 
 
-def model_spec(stream: Stream, learner: LearnerSpec) -> ModelSpec:
-    """What a user would send for such a stream: names and horizons, all else as it is by default."""
+def model_spec(stream: Stream, learner: LearnerSpec, horizon: int | None) -> ModelSpec:
+    """What a user would send for such a stream: names and a horizon, all else as it is by default.
+
+    Each horizon has a model of its own, as in the published protocols.
+    """
     series = stream.series
     return ModelSpec(
         task=series.task,
         features=series.features,
         targets=() if series.classes else series.targets,
-        horizon=stream.horizons or 1,
+        horizon=horizon or 1,
         classes=series.classes,
         learner=learner,
         late="clamp" if stream.clamp else "reject",

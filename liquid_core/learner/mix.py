@@ -24,7 +24,7 @@ FADE = 0.9995
 #: An error of the mix, in residual scales, teaches no more than this.
 MAX_ERROR = 3.0
 #: Regret that the naive guess is given for nothing: where no expert has anything to say, noise must not elect one.
-HEAD_START = 10.0
+HEAD_START = 3.0
 #: Smallest sum of squared regrets, so that the first one does not decide alone.
 FLOOR = 1.0
 
