@@ -182,23 +182,40 @@ class Tile:
             window.seasonal[lane, first, np.arange(first.shape[1])],
         )
         weights, covariance = arrays["linear.weights"], arrays["linear.covariance"]
-        wide = np.repeat(seen, tracks, axis=1)
-        self._linear = (weights * wide).sum(axis=2)
+        self._linear = (weights * np.repeat(seen, tracks, axis=1)).sum(axis=2)
         error: FloatArray = settled.wanted - self._linear
         curvature: FloatArray = np.ones(first.shape)
         if self._spec.task == "classification":
             probability = readout.softmax(self._linear)
             error, curvature = settled.target - probability, readout.class_curvature(probability)[:, None]
         error = np.where(settled.scaled, error, 0.0)
-        if self._network.exact_linear:
-            gain, after = rls.gain(covariance, seen, learner.forgetting, curvature)
-            step = error / np.repeat(curvature, tracks, axis=1)
-            relearned = rls.update(weights, np.repeat(gain, tracks, axis=1), step)
-            known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
-            covariance[...] = np.where(known[:, :, None], after, covariance)
-        else:
-            relearned = readout.update(weights, wide, error, learner.readout_rate)
+        relearned, after = self._relearn(
+            weights, covariance, seen, error, curvature, learner.forgetting if self._network.exact_linear else None
+        )
+        known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
+        covariance[...] = np.where(known[:, :, None], after, covariance)
         weights[...] = np.where(settled.scaled[:, :, None], relearned, weights)
+
+    def _relearn(
+        self,
+        weights: FloatArray,
+        covariance: FloatArray,
+        seen: FloatArray,
+        error: FloatArray,
+        curvature: FloatArray,
+        forgetting: float | None,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Weights and covariance of a linear map after an error: by least squares, or by LMS without `forgetting`.
+
+        `seen` is `(batch, horizons, features)`: the outputs of one horizon share what they see.
+        """
+        tracks = self._spec.num_tracks
+        if forgetting is None:
+            wide = np.repeat(seen, tracks, axis=1)
+            return readout.update(weights, wide, error, self._spec.learner.readout_rate), covariance
+        gain, after = rls.gain(covariance, seen.astype(np.float64), forgetting, curvature)
+        step = error.astype(np.float64) / np.repeat(curvature, tracks, axis=1)
+        return rls.update(weights, np.repeat(gain, tracks, axis=1), step), after
 
     def _measure(self, settled: Settled, seq: IntArray) -> None:
         """Running scales, intervals, metrics and drift, after targets arrived."""
@@ -267,17 +284,13 @@ class Tile:
 
     def _relearn_readout(self, weights: FloatArray, lesson: Lesson, settled: Settled) -> tuple[FloatArray, FloatArray]:
         """The readout's weights after a lesson, and its covariance, `(batch, horizons, triangle)`."""
-        learner, covariance = self._spec.learner, self._arrays["readout.covariance"]
-        features, error = lesson.features.numpy(), lesson.error.numpy().astype(np.float64)
-        if not self._network.exact_readout:
-            return readout.update(weights, features, lesson.error.numpy(), learner.readout_rate), covariance
-        per_horizon = self._spec.num_tracks
+        covariance, error = self._arrays["readout.covariance"], lesson.error.numpy()
         curvature: FloatArray = np.ones(covariance.shape[:2])
         if self._spec.task == "classification":
-            curvature = readout.class_curvature(settled.target - error)[:, None]  # what it says now
-        gain, after = rls.gain(covariance, features[:, ::per_horizon].astype(np.float64), learner.forgetting, curvature)
-        step = error / np.repeat(curvature, per_horizon, axis=1)
-        return rls.update(weights, np.repeat(gain, per_horizon, axis=1), step), after
+            curvature = readout.class_curvature(settled.target - error.astype(np.float64))[:, None]  # what it says now
+        seen = lesson.features.numpy()[:, :: self._spec.num_tracks]
+        forgetting = self._spec.learner.forgetting if self._network.exact_readout else None
+        return self._relearn(weights, covariance, seen, error, curvature, forgetting)
 
     def _unroll(self, anchor: IntArray) -> list[Unrolled]:
         """The stretches of samples behind `anchor` `(batch,)`, from the window."""

@@ -14,11 +14,10 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from liquid_core.learner.part import ArraySpec
+from liquid_core.learner.rls import MAX_ERROR
 from liquid_core.spec import LearnerSpec
 from liquid_core.types import FloatArray
 
-#: An error beyond this many scales moves the weights no further than this.
-MAX_ERROR = 3.0
 #: Beyond this width the covariance of recursive least squares would outgrow all else that a stream is.
 MAX_EXACT_WIDTH = 384
 MAX_LOGIT = 50.0

@@ -193,7 +193,7 @@ class Learner {
             const double* x = records.x + seat.record * plan_->features;
             take_sample(row, x, seat.inputs, seat.values);
             show_calendar(row, records.t[seat.record], seat.inputs + plan_->inputs - kWaves);
-            remember<Real>(row, *row.integer(plan_->at.stream_samples) + 1, x, seat.lags);
+            remember(row, *row.integer(plan_->at.stream_samples) + 1, x, seat.lags);
         }
         if (!any) return;
         network_.advance();

@@ -4,16 +4,12 @@
 #include <cmath>
 
 #include "adam.h"
-#include "least_squares.h"
-#include "memory.h"
 #include "settle.h"
-#include "seat.h"
 
 namespace liquid {
 namespace LIQUID_ISA {
 
 constexpr double kHuberDelta = 3.0;    // loss.py
-constexpr double kMaxReadoutError = 3.0;  // readout.py
 constexpr double kMaxHidden = 1e3, kMaxOutput = 20.0;  // guard.py
 
 // What the readout sees: the cell's output, and a constant; zeros behind them.
@@ -141,7 +137,7 @@ static bool update_readout(const Plan& plan, Seat<Real>& seat) {
         const Real power = Real(1) + dot(features, features, width);
         for (int j = 0; j < per_horizon; ++j) {
             const int o = h * per_horizon + j;
-            const Real *before = readout + o * width, limit = Real(kMaxReadoutError);
+            const Real *before = readout + o * width, limit = Real(kMaxStepError);
             Real* after = seat.readout + o * width;
             Real error = seat.error[o];
             error = error > limit ? limit : error < -limit ? -limit : error;
@@ -163,8 +159,7 @@ static inline double safe_output(double output) {
 }
 
 // Tile._remember: the targets' history as it is known at this sample; a forecast's takes the sample in first.
-template <class Real>
-static void remember(const Row& row, int64_t number, const double* x, double* lags) {
+static inline void remember(const Row& row, int64_t number, const double* x, double* lags) {
     const Plan& plan = row.plan;
     const Offsets& at = plan.at;
     const bool forecast = plan.task == Task::forecast;
