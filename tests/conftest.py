@@ -80,7 +80,9 @@ class Feeder:
     def _run(self) -> None:
         try:
             address = self._url.replace("http", "ws", 1) + "/v1/ws"
-            with httpx.Client(base_url=self._url, timeout=60) as http, connect(address) as socket:
+            # No keepalive: its pings draw from the global generator, which hypothesis forbids while it makes examples.
+            socket = connect(address, ping_interval=None)
+            with httpx.Client(base_url=self._url, timeout=60) as http, socket:
                 while not self._stop.wait(0.2):
                     self._round(http)
                     socket.send(json.dumps({"type": "sample", "stream": "valve", **self._valve(self._time(0.5))}))
