@@ -21,6 +21,7 @@ from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import INPUTS_PER_FEATURE, Scaler
 from liquid_core.learner.season import Season
+from liquid_core.learner.surge import Surge
 from liquid_core.learner.window import Window
 from liquid_core.spec import ModelSpec
 
@@ -56,6 +57,7 @@ def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayou
         | rls.arrays(spec.num_outputs, AUTOREGRESSION_WIDTH),
         "conformal": conformal.arrays(spec.num_outputs),
         "metrics": Prequential.arrays(max(1, len(spec.horizons))),
+        "surge": Surge.arrays(),
         "drift": detector_for(spec.learner.drift_spec).arrays(spec.learner.drift_spec),
         "network": {"weights": ArraySpec(real, (network.packing.size,))},
         "adam": Adam.arrays(network.packing.size, real),

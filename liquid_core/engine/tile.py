@@ -36,6 +36,7 @@ from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import MAX_SCALED, Scaler
 from liquid_core.learner.season import PERIODS_BACK, Season
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
+from liquid_core.learner.surge import Surge
 from liquid_core.learner.tbptt import Lesson, Unrolled, learn_window
 from liquid_core.learner.window import Window, stretches_for
 from liquid_core.spec import ModelSpec
@@ -231,21 +232,26 @@ class Tile:
         detector = self._part(detector_for(learner.drift_spec), "drift")
         alarm, detector = detector.update(settled.surprise, watched, learner.drift_spec)
         self._put("drift", detector)
-        self._doubt(alarm)
+        surge = self._part(Surge, "surge").update(settled.surprise, watched)
+        self._put("surge", surge)
+        self._doubt(alarm, surge.doubt(), watched)
         self._arrays["stream.drifts"] += alarm
         self._arrays["stream.last_drift_seq"][alarm] = seq[alarm]
         self._results.drift[...] = alarm
         self._results.surprise[...] = settled.surprise
         self._results.anomaly[...] = settled.anomaly
 
-    def _doubt(self, alarm: BoolArray) -> None:
-        """After a drift alarm, the readout's least squares are less certain of what they know: they learn what is new.
+    def _doubt(self, alarm: BoolArray, doubt: FloatArray, watched: BoolArray) -> None:
+        """In a surge of errors and after a drift alarm, the readout's least squares are less certain of what they know:
+        they learn what is new.
 
-        The linear experts are left alone: they have more weights than an alarm's few samples can tell apart, and on
-        streams that only change a little each alarm would cost them more than it brings.
+        The linear experts are left alone: they have more weights than so few samples can tell apart, and on streams
+        that only change a little it would cost them more than it brings.
         """
         covariance = self._arrays["readout.covariance"]
-        covariance[alarm] = rls.inflate(covariance[alarm], self._spec.learner.drift_inflation)
+        factor = np.where(watched, doubt, 1.0) * np.where(alarm, self._spec.learner.drift_inflation, 1.0)
+        grows = factor > 1.0
+        covariance[grows] = rls.inflate(covariance[grows], factor[grows])
 
     # --- learn -------------------------------------------------------------------------------------------------------
 

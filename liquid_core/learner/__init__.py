@@ -17,6 +17,7 @@ from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import Scaler
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
+from liquid_core.learner.surge import Surge
 from liquid_core.learner.tbptt import Lesson, Unrolled, learn_window
 from liquid_core.learner.window import Stretch, Window, stretches_for
 
@@ -36,6 +37,7 @@ __all__ = [
     "Scaler",
     "Settled",
     "Stretch",
+    "Surge",
     "Unrolled",
     "Window",
     "clip_by_norm",

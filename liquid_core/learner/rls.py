@@ -76,12 +76,13 @@ def gain(
     return np.where(sound, direction, 0.0), np.where(sound, after, initial(width))
 
 
-def inflate(covariance: FloatArray, factor: float) -> FloatArray:
-    """A covariance that trusts what was learned less, by a `factor`: as if most of the past had been forgotten.
+def inflate(covariance: FloatArray, factor: FloatArray) -> FloatArray:
+    """A covariance `(batch, groups, triangle)` that trusts what was learned less, by a `factor` `(batch,)`: as if most
+    of the past had been forgotten.
 
     Its shape stays: what the features have never told apart is not torn apart either.
     """
-    return covariance * factor
+    return covariance * factor[:, None, None]
 
 
 def update(weights: FloatArray, gains: FloatArray, error: FloatArray) -> FloatArray:

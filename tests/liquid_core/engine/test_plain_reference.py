@@ -106,6 +106,7 @@ class PlainStream:
         self.radius = [conformal.INITIAL_RADIUS] * len(self.outputs)
         self.errors: list[list[tuple[float, float]]] = [[] for _ in spec.horizons]
         self.watched: list[float] = []
+        self.surprises: list[float] = []
         self.inputs: list[Tensor] = [torch.empty(0)]
         self.elapsed = [NAN]
         self.hidden: list[Tensor] = [torch.zeros(1, self.cell.state_size, dtype=torch.float64)]
@@ -184,6 +185,8 @@ class PlainStream:
         if surprise < 0:
             return False
         self.watched.append(surprise)
+        self.surprises.append(surprise)
+        doubt = self.doubt()
         drift, rise, fall = self.learner.drift_spec, 0.0, 0.0
         assert isinstance(drift, PageHinkleySpec)
         lowest, highest = math.inf, -1.0
@@ -197,9 +200,19 @@ class PlainStream:
         alarm = len(self.watched) >= drift.min_samples and (up or down)
         if alarm:
             self.watched = []
-            for part in self.readouts:
-                part.covariance *= self.learner.drift_inflation
+            doubt *= self.learner.drift_inflation
+        for part in self.readouts:
+            part.covariance *= doubt
         return alarm
+
+    def doubt(self) -> float:
+        """What the surprises of late say of the readout: how much less it is to be trusted, from all of them anew."""
+        recent = usual = 0.0
+        for n, surprise in enumerate(self.surprises):
+            square = surprise**2 if n < 20 else min(surprise**2, 9 * usual)
+            recent += max(1 / (n + 1), 0.07) * (square - recent)
+            usual += max(1 / (n + 1), 0.002) * (square - usual)
+        return 1.0 if len(self.surprises) < 50 or usual == 0 else 1.0 + 0.1 * max(recent / usual - 3.0, 0.0)
 
     # 3. learn
 

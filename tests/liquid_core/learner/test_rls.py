@@ -207,7 +207,7 @@ def test_doubt_makes_the_next_sample_count_for_more(factor: float) -> None:
     """A covariance that was inflated keeps its shape, and its next gain is larger; its variances are capped again."""
     features = np.random.default_rng(0).normal(size=(51, 3))
     covariance = learn(features[:50], np.zeros(50), 0.99).covariance[np.triu_indices(3)][None, None]
-    doubtful = rls.inflate(covariance, factor)
+    doubtful = rls.inflate(covariance, np.array([factor]))
     gains, after = (
         rls.gain(given, features[50][None, None], 0.99, np.ones((1, 1)))[which]
         for given, which in ((doubtful, 0), (doubtful, 1))

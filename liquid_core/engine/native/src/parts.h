@@ -23,6 +23,8 @@ constexpr double kGuessErrorRate = 0.01;                                      //
 constexpr double kConformalStep = 0.05, kMinRadius = 1e-3, kMaxRadius = 1e3;  // conformal.py
 constexpr double kHalfAnomaly = 3.0;
 constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py
+constexpr double kSurgeRate = 0.07, kUsualRate = 0.002, kMaxSurgeSquare = 9.0, kSurgeBeginning = 3.0, kSurgeDoubt = 0.1;
+constexpr int64_t kFirstLimited = 20, kFirstSurge = 50;                       // surge.py
 
 // The arrays of one row.
 struct Row {
@@ -152,6 +154,21 @@ static inline void update_errors(const Row& row, int horizon, double error, doub
     row.real(at.metrics_total_naive)[horizon] += naive;
     recent = recent + weight * (error - recent);
     recent_naive = recent_naive + weight * (naive - recent_naive);
+}
+
+// Surge.update, and Surge.doubt after it.
+static inline double update_surge(const Row& row, double error) {
+    const Offsets& at = row.plan.at;
+    int64_t& count = *row.integer(at.surge_count);
+    double &recent = *row.real(at.surge_recent), &usual = *row.real(at.surge_usual);
+    double square = error * error;
+    if (count >= kFirstLimited) square = smaller(square, kMaxSurgeSquare * usual);
+    ++count;
+    const double share = inverse_of(count);
+    recent = recent + larger(share, kSurgeRate) * (square - recent);
+    usual = usual + larger(share, kUsualRate) * (square - usual);
+    if (count < kFirstSurge) return 1.0;
+    return 1.0 + kSurgeDoubt * larger(safe_divide(recent, usual) - kSurgeBeginning, 0.0);
 }
 
 // Guess.update for one target; `mean_then` and `last_then` are the guesses of when the sample came.

@@ -55,6 +55,9 @@ namespace liquid {
     FIELD(metrics_total_naive, "metrics.total_naive")    \
     FIELD(metrics_recent, "metrics.recent")              \
     FIELD(metrics_recent_naive, "metrics.recent_naive")  \
+    FIELD(surge_count, "surge.count")                    \
+    FIELD(surge_recent, "surge.recent")                  \
+    FIELD(surge_usual, "surge.usual")                    \
     FIELD(drift_count, "drift.count")                    \
     FIELD(drift_mean, "drift.mean")                      \
     FIELD(drift_rise, "drift.rise")                      \

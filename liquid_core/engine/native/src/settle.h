@@ -136,18 +136,18 @@ static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int h
 }
 
 // Tile._doubt
-static inline void doubt(const Row& row) {
+static inline void doubt(const Row& row, double factor) {
     const Plan& plan = row.plan;
-    if (!plan.exact_readout) return;
+    if (!plan.exact_readout || !(factor > 1.0)) return;
     const int64_t entries = static_cast<int64_t>(plan.num_horizons) * triangle(plan.readout_features);
-    inflate(row.real(plan.at.readout_covariance), entries, plan.drift_inflation);
+    inflate(row.real(plan.at.readout_covariance), entries, factor);
 }
 
 static inline void watch(const Row& row, int64_t seq, Outcome& outcome) {
     if (outcome.surprise < 0) return;
     outcome.alarm = update_drift(row, outcome.surprise);
+    doubt(row, update_surge(row, outcome.surprise) * (outcome.alarm ? row.plan.drift_inflation : 1.0));
     if (outcome.alarm) {
-        doubt(row);
         ++*row.integer(row.plan.at.stream_drifts);
         *row.integer(row.plan.at.stream_last_drift_seq) = seq;
     }
