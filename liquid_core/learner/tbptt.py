@@ -56,6 +56,7 @@ def learn_window(
     offset: Tensor,
     targets: Tensor,
     known: Tensor,
+    importance: Tensor,
     task: Literal["residual", "class"],
 ) -> Lesson:
     """Gradient of the loss over targets that just arrived.
@@ -70,6 +71,8 @@ def learn_window(
         What is added to the readout's outputs: the linear expert's word, `(batch, outputs)`.
     targets, known
         Targets in the network's terms and whether they arrived, `(batch, outputs)`, outputs by ascending horizon.
+    importance
+        What each of them counts for, `(outputs,)`; classes count alike.
     """
     weights = weights.detach().requires_grad_()
     prepared = network.cell.prepare(network.parameters(weights))
@@ -77,7 +80,10 @@ def learn_window(
     per_horizon = targets.shape[1] // len(seen)
     features = torch.stack(seen[::-1], dim=1).repeat_interleave(per_horizon, dim=1)
     outputs = offset + (readout_weights * features).sum(dim=2)
-    loss = (class_loss if task == "class" else residual_loss)(outputs, targets, known)
+    if task == "class":
+        loss = class_loss(outputs, targets, known)
+    else:
+        loss = residual_loss(outputs, targets, known, importance)
     # Streams share nothing, so the gradient of the sum holds each stream's own gradient in its own row.
     (gradient,) = torch.autograd.grad(loss.sum(), weights)
     error = class_error(outputs, targets) if task == "class" else targets - outputs

@@ -229,12 +229,14 @@ class PlainStream:
                     outputs[output] = torch.cat([y[0], torch.ones(1).double()])
         readout = torch.from_numpy(np.concatenate([part.weights for part in self.readouts]))
         said = {o: words[o] + readout[o] @ outputs[o] for o in targets}
+        share = {o: 1 / self.outputs[o][0] for o in targets}  # a far horizon's target counts for less
         losses = [
-            F.huber_loss(said[o], torch.tensor(target, dtype=torch.float64), delta=3.0) for o, target in targets.items()
+            F.huber_loss(said[o], torch.tensor(target, dtype=torch.float64), delta=3.0) * share[o] / sum(share.values())
+            for o, target in targets.items()
         ]
         names, parameters = zip(*self.cell.named_parameters(), strict=True)
         gradients = torch.autograd.grad(
-            torch.stack(losses).mean(), parameters, allow_unused=True, materialize_grads=True
+            torch.stack(losses).sum(), parameters, allow_unused=True, materialize_grads=True
         )
         masked = [g * self.masks.get(name, 1) for name, g in zip(names, gradients, strict=True)]
         norm = math.sqrt(sum(float((g * g).sum()) for g in masked))

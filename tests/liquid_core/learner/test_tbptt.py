@@ -37,6 +37,7 @@ class Case(NamedTuple):
     offset: Tensor
     targets: Tensor
     known: Tensor
+    importance: Tensor
 
 
 def case(cell: str, stretches: tuple[tuple[int, tuple[int, ...]], ...], seed: int = 0) -> Case:
@@ -66,17 +67,16 @@ def case(cell: str, stretches: tuple[tuple[int, tuple[int, ...]], ...], seed: in
         offset=noise(BATCH, outputs),
         targets=2 * noise(BATCH, outputs),
         known=noise(BATCH, outputs) < 0.7,
+        importance=noise(outputs).abs(),
     )
 
 
 def learn(case: Case, task: Task = "residual") -> Lesson:
-    return learn_window(
-        case.network, case.weights, case.readout, case.stretches, case.offset, case.targets, case.known, task
-    )
+    return learn_window(*case, task)
 
 
 def plain_loss(case: Case, stream: int, weights: Tensor) -> Tensor:
-    """One stream's loss, written out: run each stretch, read out at its anchors, average over known targets."""
+    """One stream's loss, written out: run each stretch, read out at its anchors, weigh the known targets."""
     cell = case.network.cell
     parameters = {name: value[0] for name, value in case.network.packing.unpack(weights[None]).items()}
     seen = []
@@ -88,13 +88,16 @@ def plain_loss(case: Case, stream: int, weights: Tensor) -> Tensor:
                 y, h = cell.step(parameters, x, h, stretch.elapsed[stream : stream + 1, step, None])
             if step in stretch.anchors:
                 seen.append(torch.cat([y[0], torch.ones(1).double()]))
-    losses = []
+    losses, shares = [], []
     for output in range(case.targets.shape[1]):
         features = seen[len(seen) - 1 - output // 2]  # the first outputs belong to the newest sample
         if case.known[stream, output]:
             prediction = case.offset[stream, output] + case.readout[stream, output] @ features
             losses.append(F.huber_loss(prediction, case.targets[stream, output], delta=3.0))
-    return torch.stack(losses).mean() if losses else 0.0 * weights.sum()
+            shares.append(case.importance[output])
+    if not losses:
+        return 0.0 * weights.sum()
+    return (torch.stack(losses) * torch.stack(shares)).sum() / torch.stack(shares).sum()
 
 
 ONE, TWO, JOINED = ((4, (3,)),), ((4, (3,)), (4, (3,))), ((7, (3, 6)),)

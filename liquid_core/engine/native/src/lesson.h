@@ -29,17 +29,20 @@ static void begin_lesson(const Plan& plan, Seat<Real>& seat) {
                 sizeof(Real) * static_cast<size_t>(plan.num_horizons * padded<Real>(plan.readout_features)));
 }
 
+// loss.importance
+static inline double importance(const Plan& plan, int horizon) { return 1.0 / plan.horizons[horizon]; }
+
 // From what the cell said at the anchors of a stretch to the loss, the readout's errors, and the gradient by it.
 template <class Real>
 static void teach(const Plan& plan, Seat<Real>& seat, const Stretch& stretch) {
     const Row row = seat.row(plan);
     const Real* readout = row.array<Real>(plan.at.readout_weights);
     const int per_horizon = plan.outputs / plan.num_horizons;
-    int known = 0;
-    for (int o = 0; o < plan.outputs; ++o) known += seat.scaled[o];
-    const Real share = Real(1) / static_cast<Real>(known > 0 ? known : 1);
+    double total = 0.0;  // of the targets' importance
+    for (int o = 0; o < plan.outputs; ++o) total += seat.scaled[o] ? importance(plan, o / per_horizon) : 0.0;
     for (int a = 0; a < stretch.num_anchors; ++a) {
         const int h = stretch.first_horizon - a;
+        const Real share = static_cast<Real>(total > 0 ? importance(plan, h) / total : 0.0);
         const int64_t number = seat.anchor + stretch.first + stretch.anchors[a];
         Real* d_read = seat.d_read + a * plan.output_size;
         std::memset(d_read, 0, sizeof(Real) * static_cast<size_t>(plan.output_size));
