@@ -391,10 +391,11 @@ class Tile:
         if spec.task == "forecast":
             values = records.x[:, spec.target_columns]
             observed = active[:, None] & ~np.isnan(values)
+            season.mend(history.newest, number - 1, history.last, values, history.rebound(values, observed))
             history = history.update(np.where(observed, values, 0.0), observed, number, spec.learner.scaler_rate)
             self._put("history", history)
             season.put(number, number, history.last, active)
-            self._put("season", season.measure(number, number, history.deviation(), active))
+            self._put("season", season.measure(number, number, history.deviation(), history.jumped(), active))
         else:
             season.put(number, number, history.last, active)  # until its label comes
         return history
@@ -490,14 +491,13 @@ class Tile:
         window.label[place] = records.y[active]
         window.labelled[place] = True
         tracks = self._tracks(records.y)
-        history = self._part(History, "history")
-        history = history.update(
-            tracks, np.repeat(active[:, None], tracks.shape[1], 1), anchor, spec.learner.scaler_rate
-        )
-        self._put("history", history)
+        history, observed = self._part(History, "history"), np.repeat(active[:, None], tracks.shape[1], 1)
         season, newest = self._part(Season, "season"), self._arrays["stream.samples"]
+        season.mend(history.newest, newest, history.last, tracks, history.rebound(tracks, observed))
+        history = history.update(tracks, observed, anchor, spec.learner.scaler_rate)
+        self._put("history", history)
         season.put(anchor, newest, tracks, active)
-        self._put("season", season.measure(anchor, newest, history.deviation(), active))
+        self._put("season", season.measure(anchor, newest, history.deviation(), history.jumped(), active))
         guess = self._part(Guess, "guess").update(
             np.where(active[:, None], tracks, 0.0),
             active[:, None],

@@ -168,6 +168,7 @@ static inline void remember(const Row& row, int64_t number, const double* x, dou
         if (forecast) {
             const double value = x[plan.target_columns[track]];
             if (value == value) {
+                mend_season(row, number - 1, track, value);
                 update_history(row, track, value);
                 any = true;
             }
