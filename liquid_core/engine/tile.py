@@ -25,7 +25,7 @@ from liquid_core.learner import calendar, conformal, experts, loss, readout, rls
 from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import detector_for
-from liquid_core.learner.guard import safe_hidden, safe_outputs, safe_readout, safe_update
+from liquid_core.learner.guard import safe_expert, safe_hidden, safe_outputs, safe_readout, safe_rest, safe_update
 from liquid_core.learner.guess import Guess
 from liquid_core.learner.history import History
 from liquid_core.learner.metrics import Prequential
@@ -164,9 +164,7 @@ class Tile:
             covariance, seen, self._spec.learner.autoregression_forgetting, np.ones_like(settled.wanted)
         )
         error = settled.wanted - (weights * seen).sum(axis=2)
-        known = settled.scaled[:, :, None]
-        weights[...] = np.where(known, rls.update(weights, gain, error), weights)
-        covariance[...] = np.where(known, after, covariance)
+        self._keep_expert("autoregression", rls.update(weights, gain, error), after, settled.scaled)
 
     def _learn_linear(self, settled: Settled, slot: IntArray) -> None:
         """The same for the linear expert, whose outputs of one horizon share a covariance.
@@ -194,8 +192,20 @@ class Tile:
             weights, covariance, seen, error, curvature, learner.forgetting if self._network.exact_linear else None
         )
         known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
-        covariance[...] = np.where(known[:, :, None], after, covariance)
-        weights[...] = np.where(settled.scaled[:, :, None], relearned, weights)
+        self._keep_expert("linear", relearned, after, known)
+
+    def _keep_expert(self, name: str, relearned: FloatArray, after: FloatArray, known: BoolArray) -> None:
+        """Keep what an expert has learned, in the groups of outputs where a target was `known` `(batch, groups)`.
+
+        A group whose weights are not sound begins again: with what it knew before it could be stuck for ever.
+        """
+        weights, covariance = self._arrays[f"{name}.weights"], self._arrays[f"{name}.covariance"]
+        sound = safe_expert(relearned, known.shape[1])[:, :, None]
+        outputs = np.repeat(np.arange(known.shape[1]), weights.shape[1] // known.shape[1])
+        weights[...] = np.where(known[:, outputs, None], np.where(sound[:, outputs], relearned, 0.0), weights)
+        if covariance.size:
+            start = rls.initial(weights.shape[2])
+            covariance[...] = np.where(known[:, :, None], np.where(sound, after, start), covariance)
 
     def _relearn(
         self,
@@ -335,7 +345,7 @@ class Tile:
         view = history.view(number)
         linear = self._linear_outputs(inputs, view, seasonal)
         hidden, rest = self._forward(inputs, self._window.hidden[self._lanes, before], elapsed)
-        liquid = linear + rest
+        liquid = linear + safe_rest(rest)
         if self._spec.task == "classification":
             linear, liquid = readout.softmax(linear) - base, readout.softmax(liquid) - base
         said = np.stack(
@@ -382,10 +392,11 @@ class Tile:
         if spec.task == "forecast":
             values = records.x[:, spec.target_columns]
             observed = active[:, None] & ~np.isnan(values)
+            season.mend(history.newest, number - 1, history.last, values, history.rebound(values, observed))
             history = history.update(np.where(observed, values, 0.0), observed, number, spec.learner.scaler_rate)
             self._put("history", history)
             season.put(number, number, history.last, active)
-            self._put("season", season.measure(number, number, history.deviation(), active))
+            self._put("season", season.measure(number, number, history.deviation(), history.jumped(), active))
         else:
             season.put(number, number, history.last, active)  # until its label comes
         return history
@@ -481,14 +492,13 @@ class Tile:
         window.label[place] = records.y[active]
         window.labelled[place] = True
         tracks = self._tracks(records.y)
-        history = self._part(History, "history")
-        history = history.update(
-            tracks, np.repeat(active[:, None], tracks.shape[1], 1), anchor, spec.learner.scaler_rate
-        )
-        self._put("history", history)
+        history, observed = self._part(History, "history"), np.repeat(active[:, None], tracks.shape[1], 1)
         season, newest = self._part(Season, "season"), self._arrays["stream.samples"]
+        season.mend(history.newest, newest, history.last, tracks, history.rebound(tracks, observed))
+        history = history.update(tracks, observed, anchor, spec.learner.scaler_rate)
+        self._put("history", history)
         season.put(anchor, newest, tracks, active)
-        self._put("season", season.measure(anchor, newest, history.deviation(), active))
+        self._put("season", season.measure(anchor, newest, history.deviation(), history.jumped(), active))
         guess = self._part(Guess, "guess").update(
             np.where(active[:, None], tracks, 0.0),
             active[:, None],

@@ -31,9 +31,25 @@ def safe_readout(weights: FloatArray) -> BoolArray:
     return np.asarray((np.abs(weights) <= MAX_WEIGHT).all(axis=(1, 2)))
 
 
+def safe_expert(weights: FloatArray, num_groups: int) -> BoolArray:
+    """Which groups of an expert's linear maps, whose weights are `(batch, outputs, features)`, are sound.
+
+    Returns
+    -------
+    `(batch, groups)`: outputs that share a covariance, one after the other, are a group.
+    """
+    grouped = weights.reshape(weights.shape[0], num_groups, -1)
+    return np.asarray((np.abs(grouped) <= MAX_WEIGHT).all(axis=2))
+
+
 def safe_hidden(hidden: FloatArray) -> BoolArray:
     """Which streams' hidden states `(batch, state)` are sound, `(batch,)`."""
     return np.asarray((np.abs(hidden) <= MAX_HIDDEN).all(axis=1))
+
+
+def safe_rest(rest: FloatArray) -> FloatArray:
+    """What the readout adds to the linear expert's word; nothing where it is not finite."""
+    return np.where(np.isfinite(rest), rest, 0.0)
 
 
 def safe_outputs(outputs: FloatArray) -> FloatArray:
@@ -46,8 +62,10 @@ __all__ = [
     "MAX_HIDDEN",
     "MAX_OUTPUT",
     "MAX_WEIGHT",
+    "safe_expert",
     "safe_hidden",
     "safe_outputs",
     "safe_readout",
+    "safe_rest",
     "safe_update",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from liquid_core.learner.moments import Moments
 from liquid_core.learner.part import ArraySpec, safe_divide
-from liquid_core.learner.residual import Residual
+from liquid_core.learner.residual import MAX_RESIDUAL, Residual
 from liquid_core.learner.scaler import MAX_SCALED
 from liquid_core.types import BoolArray, FloatArray, IntArray
 
@@ -68,6 +68,22 @@ class History:
             changes=np.where(moved[:, :, None], shifted, self.changes),
             newest=np.where(observed.any(axis=1), number, self.newest),
         )
+
+    def jumped(self) -> BoolArray:
+        """Where the last movement was far beyond the usual ones, `(batch, tracks)`: an outlier, or a shift of level."""
+        return self._is_jump(self.changes[:, :, 0])
+
+    def rebound(self, values: FloatArray, observed: BoolArray) -> BoolArray:
+        """Where `values` `(batch, tracks)` jump straight back from a last value that had jumped out: an outlier.
+
+        A level that really shifted does not come back.
+        """
+        back = values - self.last
+        opposite = (self.changes[:, :, 0] > 0) != (back > 0)
+        return np.asarray(observed & self.jumped() & self._is_jump(back) & opposite)
+
+    def _is_jump(self, movement: FloatArray) -> BoolArray:
+        return np.asarray(np.abs(movement) > MAX_RESIDUAL * np.sqrt(self.change_square))
 
     def deviation(self) -> FloatArray:
         """Running standard deviation, `(batch, tracks)`."""

@@ -64,8 +64,35 @@ class Season:
         lanes = np.arange(len(number))[active]
         self.values[lanes, :, (-number % length)[active]] = values[active]
 
-    def measure(self, number: IntArray, newest: IntArray, deviation: FloatArray, active: BoolArray) -> Season:
-        """Take in the distances of sample `number`, just put into the ring, to those before it."""
+    def mend(self, outlier: IntArray, newest: IntArray, wrong: FloatArray, after: FloatArray, where: BoolArray) -> None:
+        """Put the middle of the values before and after sample `outlier` `(batch,)` in the place of what it left.
+
+        Else an outlier would come again a period later, as what was then, and make any other period look better. It
+        also stands at later samples that had it as their last value, up to sample `newest` `(batch,)`.
+
+        Parameters
+        ----------
+        wrong, after
+            The value that sample `outlier` left, and the one that came then, `(batch, tracks)`.
+        where
+            The tracks that are to be mended, `(batch, tracks)`.
+        """
+        length, lanes = self.values.shape[2], np.arange(len(outlier))
+        kept = (outlier >= 2) & (outlier - 1 > newest - length)
+        before = self.values[lanes, :, (1 - outlier) % length]
+        age = (np.arange(length) + newest[:, None]) % length
+        since = kept[:, None] & (age <= (newest - outlier)[:, None])
+        left = since[:, None] & where[:, :, None] & (self.values == wrong[:, :, None])
+        self.values[...] = np.where(left, (0.5 * (before + after))[:, :, None], self.values)
+
+    def measure(
+        self, number: IntArray, newest: IntArray, deviation: FloatArray, jumped: BoolArray, active: BoolArray
+    ) -> Season:
+        """Take in the distances of sample `number`, just put into the ring, to those before it.
+
+        Where a track has just `jumped` `(batch, tracks)` there are none: an outlier is far from everything, which would
+        count more at the long lags, of which little is known, and not at all at those that are not known yet.
+        """
         tracks, length = min(self.values.shape[1], MAX_DECIDING), self.values.shape[2]
         lanes, lag = np.arange(len(number))[:, None], np.arange(length)[None, :]
         inverse = safe_divide(np.ones_like(deviation), deviation)
@@ -76,10 +103,11 @@ class Season:
             apart = (now - then) * inverse[:, track : track + 1]
             square = square + np.minimum(apart * apart, MAX_DISTANCE)
         seen = number[:, None] - lag
-        known = active[:, None] & (lag >= 1) & (seen >= 1) & (seen > newest[:, None] - length)
+        calm = ~jumped[:, :tracks].any(axis=1)
+        known = (active & calm)[:, None] & (lag >= 1) & (seen >= 1) & (seen > newest[:, None] - length)
         weight = np.maximum(1.0 / np.maximum(seen, 1), RATE)
         distance = np.where(known, self.distance + weight * (square - self.distance), self.distance)
-        looks = active & (number % INTERVAL == 0)
+        looks = active & calm & (number % INTERVAL == 0)
         period = np.where(looks, _shortest_period(distance, number, known), self.period)
         return Season(values=self.values, distance=distance, period=period)
 

@@ -148,38 +148,137 @@ def test_an_update_that_runs_away_is_undone(engine: Engine) -> None:
     assert np.isfinite(result.prediction).all()
 
 
-def test_a_network_that_is_broken_says_what_the_naive_guess_says(engine: Engine) -> None:
-    """Weights that are no numbers make it one more voice for the last value in the mix; the hidden state starts anew
-    and is counted."""
+@pytest.mark.parametrize("broken", ["network.weights", "readout.weights"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_network_that_is_broken_says_what_the_linear_expert_says(engine: Engine, broken: str, bad: float) -> None:
+    """Weights that are no numbers add nothing to the linear expert's word, and teach nothing."""
     slab, slot = learned(engine)
-    engine.layout.views(slab.rows)["network.weights"][slot] = np.nan
+    engine.layout.views(slab.rows)[broken][slot] = bad
     result = engine.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
     after = read(engine, slab, slot)
 
     newest = 7 % len(after["window.hidden"])
     said, shares = after["window.said"][newest, :, 0], after["mix.share"][:, 0]
-    assert said[EXPERTS.index("liquid")] == 0.0
+    assert said[EXPERTS.index("liquid")] == said[EXPERTS.index("linear")] != 0.0
     assert result.prediction[0, 0] == pytest.approx(0.5 + after["window.scale"][newest, 0] * (shares @ said))
     assert result.update[0] == Update.SKIPPED
+
+
+def test_a_hidden_state_that_is_no_number_starts_anew(engine: Engine) -> None:
+    """From zero, and it is counted."""
+    slab, slot = learned(engine)
+    engine.layout.views(slab.rows)["network.weights"][slot] = np.nan
+    engine.step(slab, [slot], [Sample(seq=7, t=7.0, x=(0.5,))])
+    after = read(engine, slab, slot)
+
     assert after["stream.hidden_resets"] == 1
-    assert not after["window.hidden"][newest].any()
+    assert not after["window.hidden"][7 % len(after["window.hidden"])].any()
 
 
-@pytest.mark.parametrize("outlier", [1e2, 1e6, 1e30])
-def test_a_stream_recovers_from_an_outlier(make_engine: Any, outlier: float) -> None:
-    """One wild reading among ordinary ones, which comes back as the value of a period ago, too: two hundred samples
-    later the errors are nearly what they would have been without it."""
+OTHER = {"linear": "autoregression", "autoregression": "linear"}
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e30, 1.01 * MAX_WEIGHT])
+@pytest.mark.parametrize("expert", list(OTHER))
+@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("readout", ["rls", "lms"])
+def test_an_expert_that_is_broken_begins_again(
+    make_engine: Any, task: str, expert: str, readout: Any, bad: float
+) -> None:
+    """One weight that is no number, or absurd, and its map is as before the first sample once it is taught again. The
+    other expert learns on as beside it, and so does a stream beside this one; no answer is ever anything but finite."""
+    learner = LearnerSpec(window=2, readout=readout)
+    engine = make_engine(ModelSpec(features=("a",), learner=learner, **TASKS[task], **CELLS["cfc"]))
+    slab = Slab(engine.layout)
+    sound, broken = (slab.load(engine.initial_row()) for _ in range(2))
+    series = np.sin(np.arange(60.0))
+    for n, value in enumerate(series, start=1):
+        if n == 20:
+            engine.layout.views(slab.rows)[f"{expert}.weights"][broken, 0, 1] = bad
+        sample = Sample(seq=n, t=float(n), x=(float(value),), y=label_of(engine.spec, float(series[n - 2])))
+        results = engine.step(slab, [sound, broken], [sample, sample])
+        assert np.isfinite(results.prediction).all()
+        assert np.isfinite(results.half_width).all()
+        if n == 20:
+            mended, other = read(engine, slab, broken), read(engine, slab, sound)
+    start = {name: view[0] for name, view in engine.layout.views(engine.initial_row()[None]).items()}
+    end = read(engine, slab, broken)
+
+    for part in ("weights", "covariance"):
+        np.testing.assert_array_equal(mended[f"{expert}.{part}"][:1], start[f"{expert}.{part}"][:1])
+        np.testing.assert_array_equal(mended[f"{OTHER[expert]}.{part}"], other[f"{OTHER[expert]}.{part}"])
+    assert other[f"{expert}.weights"][0].any()
+    assert end[f"{expert}.weights"][0].any()
+    for name, array in end.items():
+        assert array.dtype.kind != "f" or np.isfinite(array).all(), name
+
+
+def test_only_what_is_learned_together_begins_again(make_engine: Any) -> None:
+    """Of the linear expert, the outputs of one horizon; of the autoregression, one output."""
+    engine = make_engine(ModelSpec(task="forecast", features=("a", "b"), horizon=(1, 3), **CELLS["cfc"]))
+    slab = Slab(engine.layout)
+    sound, broken = (slab.load(engine.initial_row()) for _ in range(2))
+    for n in range(1, 21):
+        if n == 20:
+            views = engine.layout.views(slab.rows)
+            views["linear.weights"][broken, 1, 2] = views["autoregression.weights"][broken, 1, 2] = np.nan
+        sample = Sample(seq=n, t=float(n), x=(float(np.sin(n)), float(np.cos(n / 2))))
+        engine.step(slab, [sound, broken], [sample, sample])
+    a, b = read(engine, slab, sound), read(engine, slab, broken)
+
+    zero = {name: [not output.any() for output in b[f"{name}.weights"]] for name in OTHER}
+    assert zero == {"linear": [True, True, False, False], "autoregression": [False, True, False, False]}
+    np.testing.assert_array_equal(b["linear.covariance"][1], a["linear.covariance"][1])
+    np.testing.assert_array_equal(b["linear.weights"][2:], a["linear.weights"][2:])
+    np.testing.assert_array_equal(b["autoregression.covariance"][[0, 2, 3]], a["autoregression.covariance"][[0, 2, 3]])
+    np.testing.assert_array_equal(b["autoregression.weights"][[0, 2, 3]], a["autoregression.weights"][[0, 2, 3]])
+
+
+# --- outliers --------------------------------------------------------------------------------------------------------
+
+PERIOD, OUTLIER_AT = 24, 300
+
+
+@pytest.fixture(scope="module", params=[30.0, 1e6, -1e30])
+def disturbed(request: pytest.FixtureRequest, make_engine: Any) -> tuple[FloatArray, FloatArray]:
+    """Errors of eight smooth seasonal streams, one of whose values is an outlier, and their periods in samples from
+    then on: `(time, streams)`."""
     engine = make_engine(ModelSpec(task="forecast", features=("a",), learner=LearnerSpec(window=4), **CELLS["cfc"]))
     slab = Slab(engine.layout)
-    slots = [slab.load(engine.initial_row()) for _ in range(2)]
-    noise, answers, errors = np.random.default_rng(0).normal(size=800), np.zeros(2), []
-    for n in range(800):
-        values = np.full(2, np.sin(n / 3) + 0.05 * noise[n])
-        if n == 200:
-            values[0] = outlier
+    slots = [slab.load(engine.initial_row()) for _ in range(8)]
+    noise, answers = np.random.default_rng(0).normal(size=(OUTLIER_AT + 8 * PERIOD, 8)), np.zeros(8)
+    errors, periods = [], []
+    for n, row in enumerate(noise):
+        values = np.sin(2 * np.pi * n / PERIOD) + 0.05 * row
+        if n == OUTLIER_AT:
+            values[:] = request.param
         errors.append(np.abs(answers - values))
         samples = [Sample(seq=n + 1, t=float(n), x=(float(value),)) for value in values]
         answers = engine.step(slab, slots, samples).prediction[:, 0]
-    disturbed, undisturbed = np.mean(errors[400:], axis=0)
+        periods.append(engine.layout.views(slab.rows)["season.period"][slots])
+    return np.array(errors), np.array(periods[OUTLIER_AT:])
 
-    assert disturbed < 1.2 * undisturbed
+
+def test_a_stream_recovers_from_an_outlier(disturbed: tuple[FloatArray, FloatArray]) -> None:
+    """One wild reading among ordinary ones: eight samples later errors are less than one and a half times as large as
+    they were before, and stay so."""
+    errors, _ = disturbed
+    normal, after = errors[OUTLIER_AT - 100 : OUTLIER_AT].mean(), errors[OUTLIER_AT + 8 :]
+
+    for begin in range(0, len(after) - 16, 8):
+        assert after[begin : begin + 16].mean() < 1.5 * normal, begin
+
+
+@pytest.mark.parametrize("periods", [1, 2, 3, 7])
+def test_an_outlier_does_not_come_again(disturbed: tuple[FloatArray, FloatArray], periods: int) -> None:
+    """As the value of a period ago: the sample that is so many periods later is as any other."""
+    errors, _ = disturbed
+    normal, echo = errors[OUTLIER_AT - 100 : OUTLIER_AT].mean(), errors[OUTLIER_AT + periods * PERIOD]
+
+    assert echo.mean() < 2.0 * normal
+    assert echo.max() < 4.0 * normal
+
+
+def test_an_outlier_leaves_the_period_alone(disturbed: tuple[FloatArray, FloatArray]) -> None:
+    """It was found before, and is never another one after."""
+    assert (disturbed[1] == PERIOD).all()

@@ -10,9 +10,11 @@ from liquid_core.learner.guard import (
     MAX_HIDDEN,
     MAX_OUTPUT,
     MAX_WEIGHT,
+    safe_expert,
     safe_hidden,
     safe_outputs,
     safe_readout,
+    safe_rest,
     safe_update,
 )
 
@@ -34,6 +36,21 @@ def test_a_bad_weight_stops_its_own_stream_only(bad: float) -> None:
 
     assert safe_update(np.zeros(3), np.zeros(3), weights).tolist() == [True, False, True]
     assert safe_readout(weights[:, None]).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("bad", [*BAD, -1.01 * MAX_WEIGHT])
+def test_a_bad_weight_of_an_expert_is_its_groups(bad: float) -> None:
+    """Outputs that share a covariance are sound together, or not at all."""
+    weights = np.full((2, 6, 3), MAX_WEIGHT)
+    weights[1, 3, 0] = bad
+
+    assert safe_expert(weights, 3).tolist() == [[True, True, True], [True, False, True]]
+    assert safe_expert(weights, 6)[1].tolist() == [True, True, True, False, True, True]
+
+
+def test_what_the_readout_adds_is_finite() -> None:
+    """Nothing where it is no number; cut off it is only together with the linear expert's word."""
+    assert safe_rest(np.array([[np.nan, np.inf, -np.inf, 1e30, -0.5]])).tolist() == [[0.0, 0.0, 0.0, 1e30, -0.5]]
 
 
 def test_a_gradient_that_explodes_stops_the_update() -> None:

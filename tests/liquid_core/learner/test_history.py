@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,17 +16,26 @@ from liquid_core.types import FloatArray
 NAN = float("nan")
 
 
-def run(series: FloatArray, rate: float = 1e-3) -> History:
-    """One stream's history after values `(time, tracks)`, the n-th of sample number n; NaN is not observed."""
+def histories(series: FloatArray, rate: float = 1e-3) -> Iterator[History]:
+    """One stream's history before and after each of the values `(time, tracks)`, the n-th of sample number n.
+
+    NaN is not observed.
+    """
     tracks = series.shape[1]
     arrays = {
         name: np.full((1, *spec.shape), spec.initial, spec.dtype) for name, spec in History.arrays(tracks).items()
     }
     history = History(**arrays)
+    yield history
     for number, values in enumerate(series, start=1):
         observed = ~np.isnan(values[None])
         history = history.update(np.where(observed, values, 0.0), observed, np.array([number]), rate)
-    return history
+        yield history
+
+
+def run(series: FloatArray, rate: float = 1e-3) -> History:
+    """One stream's history after all values."""
+    return list(histories(series, rate))[-1]
 
 
 def view(history: History, number: int) -> FloatArray:
@@ -116,3 +127,45 @@ def test_the_unit_does_not_matter_and_the_view_is_bounded(values: list[float], p
     assert (np.abs(found) <= MAX_SCALED).all()
     if all(np.isnan(value) or value == 0 or abs(value) > 1e-30 for value in values):
         np.testing.assert_array_equal(view(run(series * 2.0**power, rate), len(values)), found)
+
+
+# --- outliers --------------------------------------------------------------------------------------------------------
+
+
+def rebounds(series: FloatArray) -> list[int]:
+    """At which values of a series `(time,)` the one before them turns out to have been an outlier."""
+    told = zip(histories(series[:, None]), series, strict=False)
+    return [
+        n for n, (before, value) in enumerate(told) if before.rebound(np.array([[value]]), np.array([[True]]))[0, 0]
+    ]
+
+
+NOISE = np.random.default_rng(3).normal(size=300)
+SINE = np.sin(np.arange(300) / 4)
+
+
+@pytest.mark.parametrize("outlier", [30.0, -1e6, 1e30])
+@pytest.mark.parametrize("series", [NOISE, SINE, np.cumsum(NOISE)])
+def test_an_outlier_is_known_by_the_next_value(series: FloatArray, outlier: float) -> None:
+    """In noise, on a smooth curve, on a random walk."""
+    disturbed = series.copy()
+    disturbed[200] += outlier
+    history = run(disturbed[:201, None])
+
+    assert rebounds(disturbed) == [201]
+    assert history.jumped().tolist() == [[True]]
+    assert not history.rebound(np.zeros((1, 1)), np.array([[False]])).any()
+
+
+@pytest.mark.parametrize("series", [NOISE, SINE, np.cumsum(NOISE), np.full(300, 7.0), np.zeros(300)])
+def test_ordinary_values_are_none(series: FloatArray) -> None:
+    """Nor is a level that shifts and stays, a single step that is not far beyond the others, or a constant."""
+    assert rebounds(series) == []
+    assert rebounds(series + np.repeat([0.0, 1e3], 150)) == []
+
+
+def test_what_happens_now_and_then_is_none() -> None:
+    """A pulse a day on an hourly stream belongs to the stream, once it has come a few times."""
+    pulses = np.where(np.arange(300) % 24 == 12, 1.0, 0.0)
+
+    assert all(n < 3 * 24 for n in rebounds(pulses + 1e-3 * NOISE))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from liquid_core.learner.calendar import DAY
 from liquid_core.learner.season import INTERVAL, PREFERENCE, Season
-from liquid_core.types import FloatArray, IntArray
+from liquid_core.types import BoolArray, FloatArray, IntArray
 
 LENGTH = 337
 
@@ -21,13 +21,19 @@ def fresh(num_tracks: int, length: int = LENGTH, num_streams: int = 1) -> Season
     return Season(**{name: np.zeros((num_streams, *spec.shape), spec.dtype) for name, spec in arrays.items()})
 
 
+def calm(num_tracks: int, num_streams: int = 1) -> BoolArray:
+    """No track has jumped."""
+    return np.zeros((num_streams, num_tracks), dtype=np.bool_)
+
+
 def run(series: FloatArray, length: int = LENGTH) -> Season:
     """The season of one stream after values `(time, tracks)`, the n-th of sample number n."""
-    season, deviation = fresh(series.shape[1], length), series.std(axis=0)[None]
+    tracks = series.shape[1]
+    season, deviation = fresh(tracks, length), series.std(axis=0)[None]
     for number, values in enumerate(series, start=1):
         at, active = np.array([number]), np.array([True])
         season.put(at, at, values[None], active)
-        season = season.measure(at, at, deviation, active)
+        season = season.measure(at, at, deviation, calm(tracks), active)
     return season
 
 
@@ -99,7 +105,7 @@ def test_two_periods_must_have_passed() -> None:
     assert run(series[: 3 * 48]).period[0] == 48
 
 
-def test_a_wild_value_does_not_hide_a_period() -> None:
+def test_a_wild_value_that_stays_does_not_hide_a_period() -> None:
     """A distance counts no further than its limit: a whole number of periods stays the best lag."""
     series = repeating(24, 600, 0.1)
     series[500] = 1e12
@@ -107,10 +113,22 @@ def test_a_wild_value_does_not_hide_a_period() -> None:
     for number, values in enumerate(series, start=1):
         at, active = np.array([number]), np.array([True])
         season.put(at, at, values[None], active)
-        season = season.measure(at, at, deviation, active)
+        season = season.measure(at, at, deviation, calm(1), active)
 
     assert season.period[0] > 0
     assert season.period[0] % 24 == 0
+
+
+@pytest.mark.parametrize("number", [20, 350, 500])
+def test_a_track_that_jumped_is_not_measured(number: int) -> None:
+    """Neither are the others then, whose distances are added to its own; distances and period stay as they were."""
+    series = np.concatenate([repeating(24, number, 0.1), repeating(24, number, 0.1, seed=1)], axis=1)
+    before, at, active = run(series), np.array([16 * number]), np.array([True])
+    before.put(at, at, np.array([[1e12, 0.0]]), active)
+    after = before.measure(at, at, np.ones((1, 2)), np.array([[True, False]]), active)
+
+    np.testing.assert_array_equal(after.distance, before.distance)
+    assert after.period == before.period
 
 
 def test_the_day_stands_in_where_no_period_is_found() -> None:
@@ -182,6 +200,40 @@ def test_only_active_streams_are_written() -> None:
     assert found[:, 0].tolist() == [1.0, 1.0, 0.0]
 
 
+def ring(season: Season, newest: int, count: int) -> FloatArray:
+    """The last `count` values of one stream up to sample `newest`, oldest first: `(tracks, count)`."""
+    numbers = np.arange(newest - count + 1, newest + 1)
+    return season.values[0][:, -numbers % season.values.shape[2]]
+
+
+def test_an_outlier_gives_way_to_the_middle_of_its_neighbours() -> None:
+    """Of the tracks that it is told of, and of no other; also where later samples had it as their last value."""
+    season = fresh(3, 9)
+    for number, values in enumerate([[1.0, 5.0, 5.0], [99.0, 99.0, 99.0], [99.0, 99.0, 4.0]], start=1):
+        season.put(np.array([number]), np.array([number]), np.array([values]), np.array([True]))
+    wrong, after = np.array([[99.0, 99.0, 99.0]]), np.array([[2.0, 2.0, 2.0]])
+    season.mend(np.array([2]), np.array([3]), wrong, after, np.array([[True, False, True]]))
+
+    assert ring(season, 3, 3).tolist() == [[1.0, 1.5, 1.5], [5.0, 99.0, 99.0], [5.0, 3.5, 4.0]]
+
+
+def test_what_was_before_an_outlier_stays() -> None:
+    """The same value there was none; other streams, and an outlier whose neighbour is kept no more, are left alone."""
+    season = fresh(1, 4, num_streams=2)
+    everyone = np.ones(2, dtype=np.bool_)
+    for number, value in enumerate([7.0, 1.0, 7.0], start=1):
+        season.put(np.full(2, number), np.full(2, number), np.full((2, 1), value), everyone)
+    values = season.values.copy()
+    where, sevens, after = np.array([[True], [False]]), np.full((2, 1), 7.0), np.full((2, 1), 2.0)
+    season.mend(np.full(2, 1), np.full(2, 3), sevens, after, where)  # nothing was before the first sample
+    season.mend(np.full(2, 3), np.full(2, 6), sevens, after, where)
+    np.testing.assert_array_equal(season.values, values)
+    season.mend(np.full(2, 3), np.full(2, 3), sevens, after, where)
+
+    assert ring(season, 3, 3).tolist() == [[7.0, 1.0, 1.5]]
+    np.testing.assert_array_equal(season.values[1], values[1])
+
+
 def test_a_label_that_comes_late_is_measured_against_what_was_before_it() -> None:
     """A series whose values come in three samples late shows the same period; lags that the ring no longer reaches by
     then are none."""
@@ -191,7 +243,7 @@ def test_a_label_that_comes_late_is_measured_against_what_was_before_it() -> Non
         number = np.array([newest - 3])
         late = active & (number >= 1)
         season.put(number, np.array([newest]), series[number - 1], late)
-        season = season.measure(number, np.array([newest]), deviation, late)
+        season = season.measure(number, np.array([newest]), deviation, calm(1), late)
 
     assert season.period[0] == 12
 
@@ -203,7 +255,8 @@ def test_streams_do_not_touch() -> None:
         at, active = np.full(2, number), np.ones(2, dtype=np.bool_)
         values = np.stack([one[number - 1] for one in series])
         together.put(at, at, values, active)
-        together = together.measure(at, at, np.stack([one.std(axis=0) for one in series]), active)
+        deviation = np.stack([one.std(axis=0) for one in series])
+        together = together.measure(at, at, deviation, calm(1, 2), active)
     alone = [run(one, 64) for one in series]
 
     np.testing.assert_array_equal(together.distance, np.concatenate([one.distance for one in alone]))

@@ -10,7 +10,6 @@
 namespace liquid {
 namespace LIQUID_ISA {
 
-constexpr double kMaxWeight = 1e3;     // guard.py
 constexpr double kMaxGradient = 1e15;  // guard.py
 constexpr double kMaxStep = 1.0;       // adam.py
 

@@ -219,6 +219,7 @@ class Learner {
             for (int track = 0; track < plan_->tracks; ++track) {
                 const int64_t entry = slot * plan_->tracks + track;
                 const double value = plan_->task == Task::regression ? y[track] : y[0] == track ? 1.0 : 0.0;
+                mend_season(row, newest, track, value);
                 update_history(row, track, value);
                 put_season(row, seat.anchor, newest, track, value);
                 update_guess(row, track, value, row.real(at.window_mean_guess)[entry], row.real(at.window_last_guess)[entry],

@@ -171,6 +171,7 @@ static inline void remember(const Row& row, int64_t number, const double* x, dou
         if (forecast) {
             const double value = x[plan.target_columns[track]];
             if (value == value) {
+                mend_season(row, number - 1, track, value);
                 update_history(row, track, value);
                 any = true;
             }
@@ -236,8 +237,8 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
         if (o % per_horizon == 0) fill_linear<Real>(row, slot, o / per_horizon, seat.wide);
         seat.linear[o] =
             dot(row.real(at.linear_weights) + static_cast<int64_t>(o) * plan.linear_features, seat.wide, plan.linear_features);
-        seat.outputs[o] = seat.linear[o] + static_cast<double>(dot(readout + o * plan.readout_features, seat.features,
-                                                                   plan.readout_features));
+        const Real rest = dot(readout + o * plan.readout_features, seat.features, plan.readout_features);
+        seat.outputs[o] = seat.linear[o] + (std::isfinite(rest) ? static_cast<double>(rest) : 0.0);
     }
     if (!values) {
         probable(seat.linear, plan.outputs);

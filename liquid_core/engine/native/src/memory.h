@@ -76,6 +76,14 @@ static inline void view_history(const Row& row, int64_t number, Real* view) {
     }
 }
 
+// History._is_jump, and History.jumped for one track.
+static inline bool is_jump(const Row& row, int track, double movement) {
+    return std::fabs(movement) > kMaxResidual * std::sqrt(row.real(row.plan.at.history_change_square)[track]);
+}
+static inline bool has_jumped(const Row& row, int track) {
+    return is_jump(row, track, row.real(row.plan.at.history_changes)[track * kChanges]);
+}
+
 // --- season ------------------------------------------------------------------------------------------------------------
 
 static inline int64_t season_slot(const Plan& plan, int64_t number) { return modulo(-number, plan.season_length); }
@@ -85,6 +93,23 @@ static inline void put_season(const Row& row, int64_t number, int64_t newest, in
     const int64_t length = row.plan.season_length;
     if (number <= newest - length) return;
     row.real(row.plan.at.season_values)[track * length + season_slot(row.plan, number)] = value;
+}
+
+// History.rebound and Season.mend for one track, whose `value` is about to be taken in: where it jumps straight back from a
+// last value that had jumped out, the middle of the values around it takes its place in the ring, up to sample `newest`.
+static inline void mend_season(const Row& row, int64_t newest, int track, double value) {
+    const Plan& plan = row.plan;
+    const double last = row.real(plan.at.history_last)[track], back = value - last;
+    const double out = row.real(plan.at.history_changes)[track * kChanges];
+    if ((out > 0) == (back > 0) || !has_jumped(row, track) || !is_jump(row, track, back)) return;
+    const int64_t outlier = *row.integer(plan.at.history_newest);
+    if (outlier < 2 || outlier - 1 <= newest - plan.season_length) return;
+    double* values = row.real(plan.at.season_values) + static_cast<int64_t>(track) * plan.season_length;
+    const double middle = 0.5 * (values[season_slot(plan, outlier - 1)] + value);
+    for (int64_t number = outlier; number <= newest; ++number) {
+        double& kept = values[season_slot(plan, number)];
+        if (kept == last) kept = middle;
+    }
 }
 
 // The shortest of the good periods; zero where there is none.
@@ -108,10 +133,13 @@ static inline int64_t shortest_period(const double* distance, int length, int64_
     return 0;
 }
 
-// Season.measure; `squares` is scratch, (length,).
+// Season.measure; `squares` is scratch, (length,). Where a track has just jumped there is nothing to measure.
 static inline void measure_season(const Row& row, int64_t number, int64_t newest, double* squares) {
     const Plan& plan = row.plan;
     const int length = plan.season_length, tracks = plan.tracks < kMaxDeciding ? plan.tracks : kMaxDeciding;
+    for (int track = 0; track < tracks; ++track) {
+        if (has_jumped(row, track)) return;
+    }
     double* distance = row.real(plan.at.season_distance);
     const int64_t first = number - 1, kept = number - newest + length - 1;  // lags of the first sample, and of what is kept
     int64_t last = first < kept ? first : kept;

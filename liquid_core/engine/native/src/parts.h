@@ -22,6 +22,7 @@ constexpr double kMaxResidual = 10.0;                                         //
 constexpr double kGuessErrorRate = 0.01;                                      // guess.py
 constexpr double kConformalStep = 0.05, kMinRadius = 1e-3, kMaxRadius = 1e3;  // conformal.py
 constexpr double kHalfAnomaly = 3.0;
+constexpr double kMaxWeight = 1e3;                                            // guard.py
 constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py
 constexpr double kSurgeRate = 0.07, kUsualRate = 0.002, kMaxSurgeSquare = 9.0, kSurgeBeginning = 3.0, kSurgeDoubt = 0.1;
 constexpr int64_t kFirstLimited = 20, kFirstSurge = 50;                       // surge.py

@@ -52,6 +52,17 @@ static inline void fill_autoregression(const Row& row, int64_t slot, int output,
     for (int i = 0; i < kPeriods; ++i) *features++ = static_cast<double>(seasonal[i]);
 }
 
+// Tile._keep_expert for the outputs of a group: where their weights are not sound, they begin again. `covariance` is null where
+// they are not learned by least squares.
+static inline void guard_expert(double* weights, double* covariance, int outputs, int width) {
+    const int64_t count = static_cast<int64_t>(outputs) * width;
+    bool sound = true;
+    for (int64_t i = 0; i < count; ++i) sound &= std::fabs(weights[i]) <= kMaxWeight;
+    if (sound) return;
+    std::memset(weights, 0, sizeof(double) * static_cast<size_t>(count));
+    if (covariance) forget_everything(covariance, width);
+}
+
 // Tile._learn_autoregression for one output.
 template <class Real>
 static inline void learn_autoregression(const Plan& plan, Seat<Real>& seat, int64_t slot, int output, double wanted) {
@@ -65,6 +76,7 @@ static inline void learn_autoregression(const Plan& plan, Seat<Real>& seat, int6
     least_squares_gain(covariance, seat.wide, width, plan.autoregression_forgetting, 1.0, seat.seen, seat.gain);
     error = within(error, -kMaxStepError, kMaxStepError);
     for (int i = 0; i < width; ++i) weights[i] = weights[i] + error * seat.gain[i];
+    guard_expert(weights, covariance, 1, width);
 }
 
 // experts.linear_features of the sample in a slot of the window, as a horizon sees it; (linear features,).
@@ -113,9 +125,9 @@ static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int h
         probable(probabilities, tracks);
         curvature = class_curvature(probabilities, tracks);
     }
-    double power = 1.0;
+    double power = 1.0, *covariance = nullptr;
     if (plan.exact_linear) {
-        double* covariance = row.real(plan.at.linear_covariance) + horizon * static_cast<int64_t>(triangle(width));
+        covariance = row.real(plan.at.linear_covariance) + horizon * static_cast<int64_t>(triangle(width));
         least_squares_gain(covariance, seat.wide, width, plan.forgetting, curvature, seat.seen, seat.gain);
     } else {
         power += dot(seat.wide, seat.wide, width);
@@ -133,6 +145,7 @@ static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int h
             for (int i = 0; i < width; ++i) kept[i] = kept[i] + step * seat.wide[i];
         }
     }
+    guard_expert(weights, covariance, tracks, width);
 }
 
 // Tile._doubt

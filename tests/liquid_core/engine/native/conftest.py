@@ -24,8 +24,8 @@ def _kernels(kernels: None) -> None:
 
 
 def history(spec: ModelSpec, seed: int, num_samples: int) -> list[Record]:
-    """Samples at irregular times with values missing, nearly nine of them to a wave; labels at once, late, out of
-    order, or never."""
+    """Samples at irregular times with values missing and outliers, nearly nine of them to a wave; labels at once, late,
+    out of order, or never."""
     rng = np.random.default_rng(seed)
     unit = UNITS[seed % len(UNITS)]
     records: list[Record] = []
@@ -35,6 +35,7 @@ def history(spec: ModelSpec, seed: int, num_samples: int) -> list[Record]:
         t += unit * float(rng.choice(GAPS))
         x = np.sin(0.7 * seq + np.arange(spec.num_features)) + 0.3 * rng.normal(size=spec.num_features)
         x[rng.random(spec.num_features) < 0.2] = np.nan
+        x[rng.random(spec.num_features) < 0.02] *= 1e4
         y = _label(spec, rng) if spec.task != "forecast" and rng.random() < 0.4 else None
         records.append(Sample(seq=seq, t=t, x=tuple(x.tolist()), y=y))
         if spec.task == "forecast":
@@ -51,7 +52,8 @@ def history(spec: ModelSpec, seed: int, num_samples: int) -> list[Record]:
 def _label(spec: ModelSpec, rng: np.random.Generator) -> tuple[float, ...]:
     if spec.task == "classification":
         return (float(rng.integers(len(spec.classes))),)
-    return tuple((3.0 * rng.normal(size=spec.num_targets)).tolist())
+    size = 3e4 if rng.random() < 0.05 else 3.0
+    return tuple((size * rng.normal(size=spec.num_targets)).tolist())
 
 
 def fold(engine: Engine, row: ByteArray, records: Sequence[Record]) -> ByteArray:
