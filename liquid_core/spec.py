@@ -280,7 +280,7 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
     readout: Literal["auto", "rls", "lms"] = "auto"
     #: Recursive least squares: what a sample leaves of the weight of those before it, for the readout and for the
     #: autoregressive expert.
-    forgetting: float = 0.9999
+    forgetting: float = 0.99995
     autoregression_forgetting: float = 0.999
     #: LMS: fraction of an error that one step of the readout takes away.
     readout_rate: float = 0.1
@@ -299,8 +299,9 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
     label_horizon: int = 256
     #: Fraction of targets that the intervals aim to cover.
     coverage: float = 0.9
-    #: How many times less certain of what it learned the readout is after a drift alarm.
-    drift_inflation: float = 10.0
+    #: How many times less certain of what it learned the readout is after a drift alarm. A surge of errors makes it so
+    #: by itself, alarm or not; on most streams that is enough.
+    drift_inflation: float = 1.0
     #: What watches the stream's error for a lasting change.
     drift: (
         Literal["page_hinkley", "adwin", "window_test", "none"]

@@ -258,10 +258,12 @@ class Tile:
         The linear experts are left alone: they have more weights than so few samples can tell apart, and on streams
         that only change a little it would cost them more than it brings.
         """
+        if not self._network.exact_readout:
+            return
         covariance = self._arrays["readout.covariance"]
         factor = np.where(watched, doubt, 1.0) * np.where(alarm, self._spec.learner.drift_inflation, 1.0)
         grows = factor > 1.0
-        covariance[grows] = rls.inflate(covariance[grows], factor[grows])
+        covariance[grows] = rls.inflate(covariance[grows], factor[grows], self._network.readout_features)
 
     # --- learn -------------------------------------------------------------------------------------------------------
 

@@ -68,21 +68,27 @@ def gain(
     power = forgetting / curvature + (features * seen).sum(axis=2)
     direction = seen / power[..., None]
     after = (covariance - direction[..., rows] * seen[..., columns]) * (1.0 / forgetting)
-    variance = after[..., rows == columns]
-    shrink = np.where(variance > PRIOR, np.sqrt(PRIOR / np.where(variance > PRIOR, variance, PRIOR)), 1.0)
-    after = after * shrink[..., rows] * shrink[..., columns]
     # Comparisons with NaN are false. A variance that is not positive is round-off's: begin again.
-    sound = (variance > 0).all(axis=2)[..., None]
-    return np.where(sound, direction, 0.0), np.where(sound, after, initial(width))
+    sound = (after[..., rows == columns] > 0).all(axis=2)[..., None]
+    return np.where(sound, direction, 0.0), np.where(sound, _capped(after, width), initial(width))
 
 
-def inflate(covariance: FloatArray, factor: FloatArray) -> FloatArray:
+def inflate(covariance: FloatArray, factor: FloatArray, num_features: int) -> FloatArray:
     """A covariance `(batch, groups, triangle)` that trusts what was learned less, by a `factor` `(batch,)`: as if most
     of the past had been forgotten.
 
-    Its shape stays: what the features have never told apart is not torn apart either.
+    Its shape stays, but for variances that come to what they began with: what the features have never told apart is not
+    torn apart either.
     """
-    return covariance * factor[:, None, None]
+    return _capped(covariance * factor[:, None, None], num_features)
+
+
+def _capped(covariance: FloatArray, width: int) -> FloatArray:
+    """Where a variance has grown beyond the prior, its row and its column are scaled back."""
+    rows, columns = _triangle(width)
+    variance = covariance[..., rows == columns]
+    shrink = np.where(variance > PRIOR, np.sqrt(PRIOR / np.where(variance > PRIOR, variance, PRIOR)), 1.0)
+    return np.asarray(covariance * shrink[..., rows] * shrink[..., columns])
 
 
 def update(weights: FloatArray, gains: FloatArray, error: FloatArray) -> FloatArray:

@@ -54,10 +54,14 @@ class LeastSquares:
         seen = self.covariance @ features
         gain = seen / (forgetting + features @ seen)
         self.covariance = (self.covariance - np.outer(gain, seen)) / forgetting
-        shrink = np.minimum(1.0, np.sqrt(rls.PRIOR / np.diagonal(self.covariance)))
-        self.covariance = self.covariance * np.outer(shrink, shrink)
+        self.cap()
         for output, error in errors.items():
             self.weights[output] += max(-rls.MAX_ERROR, min(rls.MAX_ERROR, error)) * gain
+
+    def cap(self) -> None:
+        """No variance grows beyond what it began with."""
+        shrink = np.minimum(1.0, np.sqrt(rls.PRIOR / np.diagonal(self.covariance)))
+        self.covariance = self.covariance * np.outer(shrink, shrink)
 
 
 def wave(t: float, period: float) -> tuple[float, float]:
@@ -203,6 +207,7 @@ class PlainStream:
             doubt *= self.learner.drift_inflation
         for part in self.readouts:
             part.covariance *= doubt
+            part.cap()
         return alarm
 
     def doubt(self) -> float:

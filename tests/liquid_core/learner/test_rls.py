@@ -204,17 +204,20 @@ def test_what_round_off_destroyed_begins_again() -> None:
 
 @pytest.mark.parametrize("factor", [1.0, 3.0, 100.0])
 def test_doubt_makes_the_next_sample_count_for_more(factor: float) -> None:
-    """A covariance that was inflated keeps its shape, and its next gain is larger; its variances are capped again."""
+    """A covariance that was inflated keeps its shape, and its next gain is larger; its variances stay capped."""
     features = np.random.default_rng(0).normal(size=(51, 3))
     covariance = learn(features[:50], np.zeros(50), 0.99).covariance[np.triu_indices(3)][None, None]
-    doubtful = rls.inflate(covariance, np.array([factor]))
+    doubtful = rls.inflate(covariance, np.array([factor]), 3)
     gains, after = (
         rls.gain(given, features[50][None, None], 0.99, np.ones((1, 1)))[which]
         for given, which in ((doubtful, 0), (doubtful, 1))
     )
     before, _ = rls.gain(covariance, features[50][None, None], 0.99, np.ones((1, 1)))
 
-    np.testing.assert_allclose(doubtful, factor * covariance)
+    largest = np.diagonal(symmetric(covariance[0, 0], 3)) * factor
+    shrink = np.sqrt(PRIOR / np.maximum(largest, PRIOR))
+    expected = symmetric(factor * covariance[0, 0], 3) * np.outer(shrink, shrink)
+    np.testing.assert_allclose(symmetric(doubtful[0, 0], 3), expected)
     assert features[50] @ gains[0, 0] >= features[50] @ before[0, 0]
     assert (np.diagonal(symmetric(after[0, 0], 3)) <= PRIOR * (1 + 1e-12)).all()
     assert (np.linalg.eigvalsh(symmetric(after[0, 0], 3)) > 0).all()

@@ -19,9 +19,26 @@ static inline void forget_everything(double* covariance, int width) {
     }
 }
 
+// Where a variance has grown beyond the prior, its row and its column are scaled back. `shrink` is scratch, (width,), with a
+// vector of slack.
+static inline void cap_variances(double* covariance, int width, double* shrink) {
+    constexpr int W = Simd<double>::width;
+    double* row = covariance;
+    for (int r = 0; r < width; row += width - r, ++r) shrink[r] = row[0] > kPrior ? std::sqrt(kPrior / row[0]) : 1.0;
+    row = covariance;
+    for (int r = 0; r < width; row += width - r, ++r) {
+        const DoubleVector shrink_r = splat(shrink[r]);
+        double* entries = row - r;
+        int c = r;
+        for (; c + W <= width; c += W) store(entries + c, load(entries + c) * shrink_r * load(shrink + c));
+        for (; c < width; ++c) entries[c] = entries[c] * shrink[r] * shrink[c];
+    }
+}
+
 // rls.inflate
-static inline void inflate(double* covariance, int64_t entries, double factor) {
-    for (int64_t i = 0; i < entries; ++i) covariance[i] = covariance[i] * factor;
+static inline void inflate(double* covariance, int width, double factor, double* scratch) {
+    for (int i = 0; i < triangle(width); ++i) covariance[i] = covariance[i] * factor;
+    cap_variances(covariance, width, scratch);
 }
 
 // The covariance times the features. Each entry of the triangle is read once, for its row and for its column.
@@ -75,19 +92,7 @@ static inline void least_squares_gain(double* covariance, const double* features
         for (int i = 0; i < width; ++i) gain[i] = 0.0;
         return;
     }
-    if (!grown) return;
-    // Where a variance has grown beyond the prior, its row and its column are scaled back.
-    double* shrink = seen;
-    row = covariance;
-    for (int r = 0; r < width; row += width - r, ++r) shrink[r] = row[0] > kPrior ? std::sqrt(kPrior / row[0]) : 1.0;
-    row = covariance;
-    for (int r = 0; r < width; row += width - r, ++r) {
-        const DoubleVector shrink_r = splat(shrink[r]);
-        double* entries = row - r;
-        int c = r;
-        for (; c + W <= width; c += W) store(entries + c, load(entries + c) * shrink_r * load(shrink + c));
-        for (; c < width; ++c) entries[c] = entries[c] * shrink[r] * shrink[c];
-    }
+    if (grown) cap_variances(covariance, width, seen);
 }
 
 }  // namespace LIQUID_ISA

@@ -149,20 +149,24 @@ static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int h
 }
 
 // Tile._doubt
-static inline void doubt(const Row& row, double factor) {
-    const Plan& plan = row.plan;
+template <class Real>
+static inline void doubt(const Plan& plan, Seat<Real>& seat, double factor) {
     if (!plan.exact_readout || !(factor > 1.0)) return;
-    const int64_t entries = static_cast<int64_t>(plan.num_horizons) * triangle(plan.readout_features);
-    inflate(row.real(plan.at.readout_covariance), entries, factor);
+    double* covariance = seat.row(plan).real(plan.at.readout_covariance);
+    for (int h = 0; h < plan.num_horizons; ++h, covariance += triangle(plan.readout_features)) {
+        inflate(covariance, plan.readout_features, factor, seat.seen);
+    }
 }
 
-static inline void watch(const Row& row, int64_t seq, Outcome& outcome) {
+template <class Real>
+static inline void watch(const Plan& plan, Seat<Real>& seat, int64_t seq, Outcome& outcome) {
     if (outcome.surprise < 0) return;
+    const Row row = seat.row(plan);
     outcome.alarm = update_drift(row, outcome.surprise);
-    doubt(row, update_surge(row, outcome.surprise) * (outcome.alarm ? row.plan.drift_inflation : 1.0));
+    doubt(plan, seat, update_surge(row, outcome.surprise) * (outcome.alarm ? plan.drift_inflation : 1.0));
     if (outcome.alarm) {
-        ++*row.integer(row.plan.at.stream_drifts);
-        *row.integer(row.plan.at.stream_last_drift_seq) = seq;
+        ++*row.integer(plan.at.stream_drifts);
+        *row.integer(plan.at.stream_last_drift_seq) = seq;
     }
 }
 
@@ -219,7 +223,7 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
         }
     }
     if (worst >= 0) outcome.anomaly = anomaly_score(worst);
-    watch(row, seq, outcome);
+    watch(plan, seat, seq, outcome);
     return outcome;
 }
 
@@ -254,7 +258,7 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
     Outcome outcome;
     outcome.surprise = error;
     outcome.anomaly = 1.0 - probability;
-    watch(row, seq, outcome);
+    watch(plan, seat, seq, outcome);
     return outcome;
 }
 
