@@ -93,7 +93,8 @@ class SampleResult(_Answer, frozen=True, kw_only=True):
     seq: int
     #: Forecast: ascending by horizon. `null` for a repeated sample whose answer is no longer kept.
     predictions: list[Prediction] | None
-    #: How unusual this sample's own target was, in [0, 1]; `null` before there is anything to compare with.
+    #: How unusual this sample's own target was, in [0, 1), by itself, by recent errors or by the stream's level: 0.1 is
+    #: usual, 0.5 three times and 0.92 ten times as far; `null` before there is anything to compare with.
     anomaly: float | None = None
     #: Name of the drift detector that this sample set off, else `null`.
     drift: str | None = None

@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 from liquid_core.engine.layout import StateLayout
 from liquid_core.learner import conformal, readout, rls
 from liquid_core.learner.adam import Adam
+from liquid_core.learner.anomaly import Anomaly
 from liquid_core.learner.calendar import WAVES
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import detector_for
@@ -56,6 +57,7 @@ def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayou
         "autoregression": {"weights": ArraySpec(np.float64, (spec.num_outputs, AUTOREGRESSION_WIDTH))}
         | rls.arrays(spec.num_outputs, AUTOREGRESSION_WIDTH),
         "conformal": conformal.arrays(spec.num_outputs),
+        "anomaly": Anomaly.arrays(spec.num_tracks),
         "metrics": Prequential.arrays(max(1, len(spec.horizons))),
         "surge": Surge.arrays(),
         "drift": detector_for(spec.learner.drift_spec).arrays(spec.learner.drift_spec),

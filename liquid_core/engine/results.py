@@ -27,7 +27,7 @@ class StepResults:
     prediction: FloatArray
     #: Half-width of the interval around each prediction, `(records, outputs)`.
     half_width: FloatArray
-    #: Anomaly score of the target that arrived, `(records,)`.
+    #: Score in [0, 1) of how unusual the target that arrived is, `(records,)`.
     anomaly: FloatArray
     #: Error of the answer in running scales, `(records,)`.
     surprise: FloatArray

@@ -23,6 +23,7 @@ from liquid_core.engine.anatomy import ANSWERS_KEPT
 from liquid_core.engine.results import StepResults, Update
 from liquid_core.learner import calendar, conformal, experts, loss, readout, rls
 from liquid_core.learner.adam import Adam, clip_by_norm
+from liquid_core.learner.anomaly import Anomaly
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import detector_for
 from liquid_core.learner.guard import safe_expert, safe_hidden, safe_outputs, safe_readout, safe_rest, safe_update
@@ -149,6 +150,7 @@ class Tile:
         self._learn_autoregression(settled, slot)
         self._learn_linear(settled, slot)
         self._measure(settled, seq)
+        self._score(settled, truth)
         return settled
 
     def _learn_autoregression(self, settled: Settled, slot: IntArray) -> None:
@@ -249,7 +251,6 @@ class Tile:
         self._arrays["stream.last_drift_seq"][alarm] = seq[alarm]
         self._results.drift[...] = alarm
         self._results.surprise[...] = settled.surprise
-        self._results.anomaly[...] = settled.anomaly
 
     def _doubt(self, alarm: BoolArray, doubt: FloatArray, watched: BoolArray) -> None:
         """In a surge of errors and after a drift alarm, the readout's least squares are less certain of what they know:
@@ -264,6 +265,18 @@ class Tile:
         factor = np.where(watched, doubt, 1.0) * np.where(alarm, self._spec.learner.drift_inflation, 1.0)
         grows = factor > 1.0
         covariance[grows] = rls.inflate(covariance[grows], factor[grows], self._network.readout_features)
+
+    def _score(self, settled: Settled, truth: FloatArray) -> None:
+        """How unusual the targets are that arrived, by the history before them."""
+        history, tracks = self._part(History, "history"), self._spec.num_tracks
+        values = self._tracks(truth) if self._spec.task == "classification" else truth[:, :tracks]
+        # The shortest horizon knows a target if any does.
+        known = settled.known[:, :tracks]
+        score, anomaly = self._part(Anomaly, "anomaly").update(
+            settled.distance, history.standing(values), known, history.count, self._spec.learner.scaler_rate
+        )
+        self._put("anomaly", anomaly)
+        self._results.anomaly[...] = score
 
     # --- learn -------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ A good part is right for one stream alone, in any unit and at any scale, and nev
 from __future__ import annotations
 
 from liquid_core.learner.adam import Adam, clip_by_norm
+from liquid_core.learner.anomaly import Anomaly
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import PageHinkley
 from liquid_core.learner.guess import Guess
@@ -23,6 +24,7 @@ from liquid_core.learner.window import Stretch, Window, stretches_for
 
 __all__ = [
     "Adam",
+    "Anomaly",
     "ArraySpec",
     "Clock",
     "Guess",

@@ -89,9 +89,13 @@ class History:
         """Running standard deviation, `(batch, tracks)`."""
         return np.sqrt(self.variance)
 
+    def standing(self, values: FloatArray) -> FloatArray:
+        """How far `values` `(batch, tracks)` lie from the running mean, in running deviations."""
+        return safe_divide(values - self.mean, self.deviation())
+
     def view(self, number: IntArray) -> FloatArray:
         """What is shown of it at sample `number` `(batch,)`: `(batch, tracks, VIEW)`, within the scaler's limits."""
-        level = safe_divide(self.last - self.mean, self.deviation())
+        level = self.standing(self.last)
         movement = safe_divide(self.changes, np.sqrt(self.change_square)[:, :, None])
         shown = np.clip(np.concatenate([level[:, :, None], movement], axis=2), -MAX_SCALED, MAX_SCALED)
         age = (number - self.newest).astype(np.float64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from liquid_core.learner import conformal
+from liquid_core.learner.anomaly import class_distance, interval_distance
 from liquid_core.learner.part import safe_divide
 from liquid_core.learner.residual import MAX_RESIDUAL
 from liquid_core.types import BoolArray, FloatArray
@@ -48,8 +48,9 @@ class Settled:
     observed: BoolArray
     #: Error in residual scales at the shortest horizon that was observed, for the drift detector; -1 where none was.
     surprise: FloatArray
-    #: Score in [0, 1]; -1 where nothing was observed.
-    anomaly: FloatArray
+    #: How far the worst target lay from its answer, in half-widths or by odds, for the anomaly score; -1 where there
+    #: is none.
+    distance: FloatArray
 
 
 def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_horizons: int) -> Settled:
@@ -74,7 +75,7 @@ def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_hor
         naive_error=by_horizon(np.abs(residual)),
         observed=observed,
         surprise=_first(surprises, observed),
-        anomaly=conformal.anomaly(error, pending.half_width, scaled),
+        distance=interval_distance(error, pending.half_width, scaled),
     )
 
 
@@ -99,7 +100,7 @@ def settle_class(pending: Pending, label: FloatArray, known: BoolArray) -> Settl
         naive_error=(pending.base.argmax(axis=1) != label).astype(np.float64)[:, None],
         observed=observed,
         surprise=np.where(known, error, -1.0),
-        anomaly=np.where(known, 1.0 - probability, -1.0),
+        distance=class_distance(probability, len(classes), known),
     )
 
 

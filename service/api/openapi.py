@@ -44,6 +44,10 @@ Create a stream with `PUT /v1/streams/{stream_id}`, then send its samples; each 
 before. `seq` counts a stream's samples from 1 and makes a retry safe: the same sample again is a duplicate that changes
 nothing. Errors are problems (RFC 9457) with a stable `code`.
 
+`anomaly` says how unusual a sample's own target was for this stream, in [0, 1): by itself, by how badly answers have
+lately fared, or by the level that the stream has come to, whichever is most unusual. 0.1 is usual, 0.5 three times and
+0.92 ten times as far; `null`: there was nothing to compare with.
+
 The same messages go over the WebSocket `/v1/ws` (subprotocol `liquid.v1.json`), one JSON object a text frame: send
 `{"type": "hello", "resume": [id, ...]}`, `{"type": "sample", "stream": id, ...}` and
 `{"type": "label", "stream": id, ...}`; get `welcome`, `result`, `nack` and, before the server stops, `drain`.

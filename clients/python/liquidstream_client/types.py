@@ -46,7 +46,8 @@ class SampleResult:
     predictions: tuple[Prediction, ...] | None
     """Ascending by horizon; `None` for a repeated sample whose answer the server no longer keeps."""
     anomaly: float | None = None
-    """How unusual this sample's own target was, in [0, 1]."""
+    """How unusual this sample's own target was, in [0, 1), by itself, by recent errors or by the stream's level; `None`
+    before there is anything to compare with."""
     drift: str | None = None
     """Name of the drift detector that this sample set off."""
     duplicate: bool = False

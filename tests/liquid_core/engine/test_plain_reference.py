@@ -18,7 +18,7 @@ from torch import Tensor
 
 from liquid_core import Cell, ModelSpec, build_cell
 from liquid_core.engine import Sample, Slab
-from liquid_core.learner import conformal, mix, rls, season
+from liquid_core.learner import anomaly, conformal, mix, rls, season
 from liquid_core.learner.experts import LINEAR_PERIODS
 from liquid_core.learner.history import HALF_AGE
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, PageHinkleySpec, WiredCfCSpec
@@ -62,6 +62,11 @@ class LeastSquares:
         """No variance grows beyond what it began with."""
         shrink = np.minimum(1.0, np.sqrt(rls.PRIOR / np.diagonal(self.covariance)))
         self.covariance = self.covariance * np.outer(shrink, shrink)
+
+
+def share_of(square: float) -> float:
+    """One half where the square is that of three units."""
+    return square / (9 + square)
 
 
 def wave(t: float, period: float) -> tuple[float, float]:
@@ -108,6 +113,8 @@ class PlainStream:
         self.instants: list[list[FloatArray]] = [[] for _ in self.outputs]
         self.shares = [np.zeros(len(mix.EXPERTS)) for _ in self.outputs]
         self.radius = [conformal.INITIAL_RADIUS] * len(self.outputs)
+        self.views: list[tuple[float, float, float]] = []
+        self.standings: list[list[float]] = [[] for _ in spec.targets]
         self.errors: list[list[tuple[float, float]]] = [[] for _ in spec.horizons]
         self.watched: list[float] = []
         self.surprises: list[float] = []
@@ -169,8 +176,36 @@ class PlainStream:
                 error, naive, _ = np.mean(by_horizon[horizon], axis=0)
                 self.errors[index].append((error, naive))
         surprise = float(np.mean([d for _, _, d in by_horizon[min(by_horizon)]])) if by_horizon else -1.0
-        anomaly = (worst / 3) ** 2 / (1 + (worst / 3) ** 2) if worst >= 0 else -1.0
-        return {"targets": targets, "words": words, "surprise": surprise, "anomaly": anomaly}
+        score = self.score(number, x, worst)
+        return {"targets": targets, "words": words, "surprise": surprise, "anomaly": score}
+
+    def score(self, number: int, x: list[float], worst: float) -> float:
+        """How far the worst target lies out, how much worse it has been lately, how far off the level: each by its own
+        root mean square, to which ten targets of one unit belong."""
+        farthest = 0.0
+        for standings, column in zip(self.standings, self.spec.target_columns, strict=True):
+            seen, moments = self.seen[column], self.capped[column]
+            # As for every target, it counts from the second value of the feature on.
+            if math.isnan(x[column]) or number < 2 or not seen:
+                continue
+            deviation = float(np.std(moments))
+            standing = (x[column] - float(np.mean(moments))) / deviation if deviation else 0.0
+            # The stream is shorter than what lately means: all values count alike, the first one as zero.
+            standings.append(max(-anomaly.MAX_STANDING, min(anomaly.MAX_STANDING, standing)))
+            farthest = max(farthest, abs(sum(standings)) / (len(standings) + 1))
+        if worst < 0:
+            return -1.0
+        squares = self.usual_squares()
+        # Nor is there more surprise lately than usual, while both are the same mean.
+        self.views.append((worst, 0.0, farthest))
+        return max(share_of(v**2 / max(s, f)) for v, s, f in zip(self.views[-1], squares, anomaly.FLOOR, strict=True))
+
+    def usual_squares(self) -> list[float]:
+        """Mean squares of the three, none of which counts further than ten times its root mean square before it."""
+        means = [1.0] * len(anomaly.FLOOR)
+        for count, views in enumerate(self.views, start=anomaly.PRIOR + 1):
+            means = [mean + (min(view**2, 100 * mean) - mean) / count for mean, view in zip(means, views, strict=True)]
+        return means
 
     def judge(self, output: int, target: float, past: dict[str, Any]) -> None:
         """How much each expert would have been better than the mix, and what share follows from all such times."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from liquid_core.learner import conformal
 from liquid_core.learner.conformal import MAX_RADIUS, MIN_RADIUS
@@ -64,25 +62,3 @@ def test_the_radius_has_bounds() -> None:
         wide, narrow = conformal.update(wide, YES, YES, 0.9), conformal.update(narrow, ~YES, YES, 0.9)
 
     assert (wide, narrow) == (MAX_RADIUS, MIN_RADIUS)
-
-
-@pytest.mark.parametrize(("distance", "score"), [(0, 0.0), (1, 0.1), (3, 0.5), (10, 0.917)])
-def test_an_anomaly_is_measured_in_half_widths(distance: float, score: float) -> None:
-    """0.1 at the interval's edge, one half three half-widths out; the sign does not matter."""
-    for sign in (-1, 1):
-        found = conformal.anomaly(np.array([[sign * distance * 2.0]]), np.array([[2.0]]), YES)
-        assert found[0] == pytest.approx(score, abs=1e-3)
-
-
-def test_the_worst_target_makes_the_score() -> None:
-    """Of several targets the most unusual one counts; those that were not observed do not."""
-    error, half_width = np.array([[1.0, 9.0, 100.0]]), np.array([[1.0, 3.0, 1.0]])
-
-    assert conformal.anomaly(error, half_width, np.array([[True, True, False]]))[0] == pytest.approx(0.5)
-    assert conformal.anomaly(error, half_width, np.zeros((1, 3), dtype=np.bool_))[0] == -1.0
-
-
-@given(st.floats(-1e40, 1e40), st.just(0.0) | st.floats(1e-200, 1e30))
-def test_the_score_stays_below_one(error: float, half_width: float) -> None:
-    """Any error at all scores within [0, 1)."""
-    assert 0.0 <= conformal.anomaly(np.array([[error]]), np.array([[half_width]]), YES)[0] < 1.0

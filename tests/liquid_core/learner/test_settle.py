@@ -64,10 +64,10 @@ def test_the_surprise_is_the_shortest_horizons_error() -> None:
     assert settle([False] * 4).surprise[0] == -1.0
 
 
-def test_the_anomaly_is_the_worst_targets() -> None:
+def test_the_distance_is_the_worst_targets() -> None:
     """Four half-widths out, of those that have an interval."""
-    assert settle([True] * 4).anomaly[0] == pytest.approx(16 / 9 / (1 + 16 / 9))
-    assert settle([False, False, False, True]).anomaly[0] == -1.0
+    assert settle([True] * 4).distance[0] == 4.0
+    assert settle([False, False, False, True]).distance[0] == -1.0
 
 
 def test_an_outlier_is_cut_off() -> None:
@@ -98,9 +98,9 @@ def test_a_class_is_right_or_wrong(label: float, error: float, naive: float) -> 
     assert settled.wanted[0].tolist() == [float(label == c) - float(c == 1) for c in range(3)]
 
 
-def test_an_improbable_class_is_an_anomaly() -> None:
-    """The score is the probability that the answer gave to other classes."""
-    assert classified(0.0).anomaly[0] == pytest.approx(0.8)
+def test_an_improbable_class_is_far_away() -> None:
+    """By the odds that were against it, four to one, shared by the two other classes."""
+    assert classified(0.0).distance[0] == pytest.approx(np.sqrt(4 / 2))
     assert classified(0.0).scaled.all()
 
 
@@ -108,6 +108,6 @@ def test_without_a_label_nothing_is_settled() -> None:
     """No target, no score, no surprise."""
     settled = classified(np.nan, known=False)
 
-    assert (settled.anomaly[0], settled.surprise[0]) == (-1.0, -1.0)
+    assert (settled.distance[0], settled.surprise[0]) == (-1.0, -1.0)
     assert not settled.known.any()
     assert not settled.target.any()

@@ -21,9 +21,10 @@ constexpr double kRelativeFloor = 1e-9;
 constexpr double kMaxResidual = 10.0;                                         // residual.py
 constexpr double kGuessErrorRate = 0.01;                                      // guess.py
 constexpr double kConformalStep = 0.05, kMinRadius = 1e-3, kMaxRadius = 1e3;  // conformal.py
-constexpr double kHalfAnomaly = 3.0;
+constexpr double kHalfScore = 3.0, kMaxStanding = 10.0, kMaxTargetDistance = 1e6;  // anomaly.py
+constexpr double kUsualFloor[3] = {1.0, 0.01, 0.01}, kLeastSurprise = 0.04;
 constexpr double kMaxWeight = 1e3;                                            // guard.py
-constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py
+constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py, anomaly.py
 constexpr double kSurgeRate = 0.07, kUsualRate = 0.002, kMaxSurgeSquare = 9.0, kSurgeBeginning = 3.0, kSurgeDoubt = 0.1;
 constexpr int64_t kFirstLimited = 20, kFirstSurge = 50;                       // surge.py
 
@@ -138,10 +139,37 @@ static inline void update_radius(const Row& row, int output, bool missed) {
     radius = within(radius * step, kMinRadius, kMaxRadius);
 }
 
-// conformal.anomaly, from the largest distance in half-widths.
-static inline double anomaly_score(double distance) {
-    const double worst = smaller(distance, 1e6) / kHalfAnomaly;
-    return worst * worst / (1.0 + worst * worst);
+// Anomaly.update for the value of one track: how far its recent mean lies from the usual one.
+static inline double update_level(const Row& row, int track, double value) {
+    const Offsets& at = row.plan.at;
+    double& level = row.real(at.anomaly_level)[track];
+    const double deviation = std::sqrt(row.real(at.history_variance)[track]);
+    const double standing = safe_divide(value - row.real(at.history_mean)[track], deviation);
+    const double weight = larger(inverse_of(row.integer(at.history_count)[track] + 1), kRecentRate);
+    level = level + weight * (within(standing, -kMaxStanding, kMaxStanding) - level);
+    return std::fabs(level);
+}
+
+static inline double score_of(double square) { return square / (kHalfScore * kHalfScore + square); }
+
+// The rest of Anomaly.update: the score of a target, once the levels have been updated.
+static inline double update_anomaly(const Row& row, double distance, double farthest) {
+    const Offsets& at = row.plan.at;
+    int64_t* count = row.integer(at.anomaly_count);
+    double* square = row.real(at.anomaly_square);
+    double &recent = *row.real(at.anomaly_recent), &usual = *row.real(at.anomaly_usual);
+    const double alone = score_of(distance * distance / larger(square[0], kUsualFloor[0]));
+    const double share = inverse_of(count[0] + 1);
+    recent = recent + larger(share, kRecentRate) * (alone - recent);
+    usual = usual + larger(share, row.plan.scaler_rate) * (alone - usual);
+    const double lately = larger((recent - usual) / larger(usual, kLeastSurprise), 0.0);
+    const double views[3] = {distance, lately, farthest};
+    double most = 0.0;
+    for (int i = 0; i < 3; ++i) {
+        most = larger(most, views[i] * views[i] / larger(square[i], kUsualFloor[i]));
+        update_square(count[i], square[i], views[i], row.plan.scaler_rate);
+    }
+    return score_of(most);
 }
 
 // Prequential.update for one horizon.

@@ -50,6 +50,11 @@ namespace liquid {
     FIELD(guess_mean_error, "guess.mean_error")          \
     FIELD(guess_last_error, "guess.last_error")          \
     FIELD(conformal_radius, "conformal.radius")          \
+    FIELD(anomaly_count, "anomaly.count")                \
+    FIELD(anomaly_square, "anomaly.square")              \
+    FIELD(anomaly_recent, "anomaly.recent")              \
+    FIELD(anomaly_usual, "anomaly.usual")                \
+    FIELD(anomaly_level, "anomaly.level")                \
     FIELD(metrics_count, "metrics.count")                \
     FIELD(metrics_total, "metrics.total")                \
     FIELD(metrics_total_naive, "metrics.total_naive")    \

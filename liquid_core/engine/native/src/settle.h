@@ -158,6 +158,12 @@ static inline void doubt(const Plan& plan, Seat<Real>& seat, double factor) {
     }
 }
 
+// anomaly.class_distance
+static inline double class_distance(double probability, int classes) {
+    const double odds = (1.0 - probability) / larger(probability, 1.0 / (kMaxTargetDistance * kMaxTargetDistance));
+    return std::sqrt(larger(odds, 0.0) / (classes - 1.0));
+}
+
 template <class Real>
 static inline void watch(const Plan& plan, Seat<Real>& seat, int64_t seq, Outcome& outcome) {
     if (outcome.surprise < 0) return;
@@ -178,7 +184,7 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
     const bool forecast = plan.task == Task::forecast;
     const int64_t* seen = row.integer(at.scaler_count);
     Outcome outcome;
-    double worst = -1.0;
+    double worst = -1.0, farthest = 0.0;
     seat.learns = false;
     for (int h = 0; h < plan.num_horizons; ++h) {
         const int64_t age = forecast ? plan.horizons[h] : 0;
@@ -201,6 +207,7 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
             const double error = truth[j] - row.real(at.window_prediction)[entry];
             const double residual = truth[j] - base;
             ++known;
+            if (h == 0) farthest = larger(farthest, update_level(row, j, truth[j]));
             errors += std::fabs(error);
             naive_errors += std::fabs(residual);
             distances += smaller(safe_divide(std::fabs(error), scale), kMaxResidual);
@@ -222,7 +229,7 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
             if (outcome.surprise < 0) outcome.surprise = distances / known;
         }
     }
-    if (worst >= 0) outcome.anomaly = anomaly_score(worst);
+    if (worst >= 0) outcome.anomaly = update_anomaly(row, smaller(worst, kMaxTargetDistance), farthest);
     watch(plan, seat, seq, outcome);
     return outcome;
 }
@@ -236,7 +243,7 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
     const double* probabilities = row.real(at.window_prediction) + slot * plan.outputs;
     const double* base = row.real(at.window_base) + slot * plan.tracks;
     int likeliest = 0, guessed = 0;
-    double probability = 0.0;
+    double probability = 0.0, farthest = 0.0;
     for (int c = 0; c < plan.outputs; ++c) {
         if (probabilities[c] > probabilities[likeliest]) likeliest = c;
         if (base[c] > base[guessed]) guessed = c;
@@ -248,6 +255,7 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
         update_mix(row, c, wanted, said_of(row, slot, c), row.real(at.window_mixed)[slot * plan.outputs + c]);
         learn_autoregression(plan, seat, slot, c, wanted);
         update_radius(row, c, false);
+        farthest = larger(farthest, update_level(row, c, seat.target[c]));
         update_square(row.integer(at.residual_count)[c], row.real(at.residual_square)[c], 0.0, plan.scaler_rate);
     }
     learn_linear(plan, seat, slot, 0);
@@ -257,7 +265,11 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
     update_errors(row, 0, error, naive);
     Outcome outcome;
     outcome.surprise = error;
+<<<<<<< HEAD
     outcome.anomaly = 1.0 - probability;
+    watch(plan, seat, seq, outcome);
+=======
+    outcome.anomaly = update_anomaly(row, class_distance(probability, plan.outputs), farthest);
     watch(plan, seat, seq, outcome);
     return outcome;
 }

@@ -17,7 +17,8 @@ from .conftest import history
 from .specs import specs
 
 #: Parts that never meet the network: the kernels' formulas are the reference's, operation for operation.
-EXACT = ("stream.", "clock.", "scaler.", "guess.", "history.", "season.", "residual.",
+EXACT = ("stream.", "clock.", "scaler.", "guess.", "history.", "season.", "residual.", "anomaly.count",
+         "anomaly.level",
          "answers.seq", "answers.fingerprint", "window.seq", "window.elapsed",
          "window.inputs", "window.labelled", "window.label", "window.guessed", "window.mean_guess", "window.last_guess",
          "window.base", "window.history", "window.scale")  # fmt: skip
