@@ -265,10 +265,6 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
     update_errors(row, 0, error, naive);
     Outcome outcome;
     outcome.surprise = error;
-<<<<<<< HEAD
-    outcome.anomaly = 1.0 - probability;
-    watch(plan, seat, seq, outcome);
-=======
     outcome.anomaly = update_anomaly(row, class_distance(probability, plan.outputs), farthest);
     watch(plan, seat, seq, outcome);
     return outcome;

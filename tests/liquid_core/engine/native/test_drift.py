@@ -1,4 +1,4 @@
-"""The kernels' drift detectors: the reference's bits."""
+"""The kernels' drift detectors: the bits of the learner's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from liquid_core import ModelSpec
-from liquid_core.engine import NativeEngine, Sample, Slab, TorchEngine
+from liquid_core.engine import NativeEngine, Sample, Slab
 from liquid_core.spec import (
     AdwinSpec,
     CfCSpec,
@@ -18,6 +18,7 @@ from liquid_core.spec import (
     PageHinkleySpec,
     WindowTestSpec,
 )
+from tests.liquid_core.learner.drift.watching import fresh, state
 
 #: Side by side, so that many series are cheap.
 STREAMS = 32
@@ -37,12 +38,11 @@ DETECTORS: dict[str, DriftSpec] = {
 }
 
 
-def untaught(drift: DriftSpec) -> ModelSpec:
-    """A model whose network does not learn within a test, so that its errors have no bits of the network's."""
-    learner = LearnerSpec(window=1, warmup=100_000, drift=drift)
-    return ModelSpec(
-        task="forecast", features=("a",), cell=CfCSpec(units=1, backbone_layers=0), learner=learner, late="clamp"
-    )
+def model(drift: DriftSpec) -> ModelSpec:
+    """A small one that learns from the first errors on."""
+    learner = LearnerSpec(window=1, drift=drift)
+    cell = CfCSpec(units=2, backbone_layers=0)
+    return ModelSpec(task="forecast", features=("a",), cell=cell, learner=learner, late="clamp")
 
 
 def walk(seed: int, length: int) -> list[list[float]]:
@@ -53,58 +53,43 @@ def walk(seed: int, length: int) -> list[list[float]]:
     return np.cumsum(steps, axis=0).tolist()
 
 
-@pytest.mark.parametrize("name", list(DETECTORS))
-def test_the_state_is_the_references(name: str) -> None:
-    """Bit by bit, after every sample, through many alarms."""
-    spec = untaught(DETECTORS[name])
-    reference, native = TorchEngine(spec), NativeEngine(spec)
-    ours, theirs = Slab(native.layout), Slab(reference.layout)
-    slots = [ours.load(native.initial_row()) for _ in range(STREAMS)]
-    others = [theirs.load(reference.initial_row()) for _ in range(STREAMS)]
-    watched = [field.name for field in native.layout.fields if field.name.startswith("drift.")]
-    alarms = 0
-    for seq, values in enumerate(walk(7, 300), start=1):
-        records = [Sample(seq=seq, t=float(seq), x=(value,)) for value in values]
-        # From the reference's answers: least squares, which have other last bits, are not what is looked at here.
-        ours.rows[slots] = theirs.rows[others]
-        found, expected = native.step(ours, slots, records), reference.step(theirs, others, records)
-        np.testing.assert_array_equal(found.surprise, expected.surprise)
-        np.testing.assert_array_equal(found.drift, expected.drift)
-        a, b = native.layout.views(ours.rows), reference.layout.views(theirs.rows)
-        for field in (*watched, "stream.drifts", "stream.last_drift_seq"):
-            np.testing.assert_array_equal(a[field][slots], b[field][others], err_msg=field)
-        alarms += int(found.drift.sum())
+def check(name: str, series: list[list[float]]) -> int:
+    """The kernels' alarms and states are, bit by bit and after every sample, those of the learner's detector that is
+    told the same surprises; how many alarms there were."""
+    spec = DETECTORS[name]
+    engine, detector = NativeEngine(model(spec)), fresh(spec, STREAMS)
+    slab = Slab(engine.layout)
+    slots = [slab.load(engine.initial_row()) for _ in range(STREAMS)]
+    drifts, last = np.zeros((2, STREAMS), dtype=np.int64)
+    for seq, values in enumerate(series, start=1):
+        found = engine.step(slab, slots, [Sample(seq=seq, t=float(seq), x=(value,)) for value in values])
+        alarm, detector = detector.update(found.surprise, found.surprise >= 0, spec)
+        drifts, last = drifts + alarm, np.where(alarm, seq, last)
+        np.testing.assert_array_equal(found.drift, alarm)
+        views = engine.layout.views(slab.rows[slots])
+        for field, expected in state(detector).items():
+            np.testing.assert_array_equal(views[f"drift.{field}"], expected, err_msg=field)
+        np.testing.assert_array_equal(views["stream.drifts"], drifts)
+        np.testing.assert_array_equal(views["stream.last_drift_seq"], last)
+    return int(drifts.sum())
 
-    assert bool(watched) == (name != "none")
-    assert (alarms > 5) == (name != "none")
+
+@pytest.mark.parametrize("name", list(DETECTORS))
+def test_the_state_is_the_learners(name: str) -> None:
+    """Through many alarms, where there is a detector."""
+    assert (check(name, walk(7, 300)) > 5) == (name != "none")
 
 
 @settings(max_examples=10)
-@given(name=st.sampled_from(sorted(DETECTORS)), seed=st.integers(0, 2**32 - 1), learns=st.booleans())
-def test_the_answers_are_the_references(*, name: str, seed: int, learns: bool) -> None:
-    """Drawn series, with and without a network that learns: the same alarms, step by step."""
-    spec = untaught(DETECTORS[name])
-    if learns:
-        spec = ModelSpec(
-            task="forecast",
-            features=("a",),
-            cell=CfCSpec(units=2, backbone_layers=0),
-            learner=LearnerSpec(window=1, drift=DETECTORS[name]),
-        )
-    reference, native = TorchEngine(spec, np.float64), NativeEngine(spec, np.float64)
-    ours, theirs = Slab(native.layout), Slab(reference.layout)
-    slots = [ours.load(native.initial_row()) for _ in range(STREAMS)]
-    others = [theirs.load(reference.initial_row()) for _ in range(STREAMS)]
-    for seq, values in enumerate(walk(seed, 60), start=1):
-        records = [Sample(seq=seq, t=float(seq), x=(value,)) for value in values]
-        ours.rows[slots] = theirs.rows[others]
-        found, expected = native.step(ours, slots, records), reference.step(theirs, others, records)
-        np.testing.assert_array_equal(found.drift, expected.drift)
+@given(name=st.sampled_from(sorted(DETECTORS)), seed=st.integers(0, 2**32 - 1))
+def test_the_state_is_the_learners_on_any_series(name: str, seed: int) -> None:
+    """On drawn ones."""
+    check(name, walk(seed, 60))
 
 
 def test_a_row_has_the_arrays_of_its_detector_only() -> None:
     """And those of no other; without a detector there are none."""
-    sizes = {name: NativeEngine(untaught(spec)).layout.row_bytes for name, spec in DETECTORS.items()}
+    sizes = {name: NativeEngine(model(spec)).layout.row_bytes for name, spec in DETECTORS.items()}
 
     assert sizes["none"] < sizes["page_hinkley"] < sizes["window_test"] < sizes["adwin"]
     assert sizes["adwin"] - sizes["none"] >= 24 * (6 + 1) * 8
