@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.anatomy import ANSWERS_KEPT
 from liquid_core.engine.results import StepResults, Update
-from liquid_core.learner import calendar, conformal, experts, loss, readout, rls
+from liquid_core.learner import calendar, conformal, experts, readout, rls
 from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.anomaly import Anomaly
 from liquid_core.learner.clock import Clock
@@ -295,7 +295,7 @@ class Tile:
             self._tensor(self._linear),
             self._tensor(settled.target),
             torch.from_numpy(np.ascontiguousarray(settled.scaled)),
-            loss.importance(self._spec.horizons or (1,), self._spec.num_tracks),
+            self._network.importance,
             "class" if self._spec.task == "classification" else "residual",
         )
         clipped, norm = clip_by_norm(lesson.gradient.numpy(), learner.clip_norm)

@@ -28,7 +28,7 @@ def safe_update(loss: FloatArray, gradient_norm: FloatArray, weights: FloatArray
 
 def safe_readout(weights: FloatArray) -> BoolArray:
     """Which streams' readout weights `(batch, outputs, readout features)` are sound, `(batch,)`."""
-    return np.asarray((np.abs(weights) <= MAX_WEIGHT).all(axis=(1, 2)))
+    return safe_expert(weights, 1)[:, 0]
 
 
 def safe_expert(weights: FloatArray, num_groups: int) -> BoolArray:

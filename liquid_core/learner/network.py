@@ -11,6 +11,7 @@ from torch import Tensor
 from liquid_core.cells import Cell, build_cell
 from liquid_core.learner import readout
 from liquid_core.learner.experts import num_linear_features
+from liquid_core.learner.loss import importance
 from liquid_core.learner.packing import Packing
 from liquid_core.spec import ModelSpec
 from liquid_core.types import Parameters
@@ -36,6 +37,8 @@ class Network:
         self.packing = Packing(initial, self.cell.parameter_masks(), self.cell.arrange)
         #: Cell weights that every stream starts from, `(params,)`.
         self.initial_weights: Tensor = self.packing.pack(initial)
+        #: What each output's target counts for in the loss, `(outputs,)`.
+        self.importance: Tensor = importance(spec.horizons or (1,), spec.num_tracks)
         #: Width of what readout and linear expert see, and whether they are learned by recursive least squares.
         self.readout_features = readout.num_features(self.cell.output_size)
         self.exact_readout = readout.learns_exactly(spec.learner, self.readout_features)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from liquid_core import ModelSpec
 from liquid_core.engine import NativeEngine, native_status
 from liquid_core.engine.native.status import ISA_VARIABLE, load_kernels
-from liquid_core.learner.loss import importance
 from liquid_core.learner.tbptt import Lesson, Unrolled, learn_window
 from liquid_core.learner.window import stretches_for
 from liquid_core.types import ByteArray, FloatArray
@@ -51,7 +50,7 @@ def autograd_lesson(
         torch.zeros(1, spec.num_outputs, dtype=dtype),
         torch.tensor(targets, dtype=dtype)[None],
         torch.tensor(known)[None],
-        importance(spec.horizons or (1,), spec.num_tracks),
+        engine.network.importance,
         "class" if spec.task == "classification" else "residual",
     )
 
