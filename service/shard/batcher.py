@@ -8,11 +8,11 @@ in everybody's way, nor the samples of a thousand streams in one's; a stream's o
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from service import clock
 from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult
 from service.problems import Problem
 from service.shard.streams import HotStream
@@ -31,7 +31,7 @@ class Submission:
     stream: HotStream
     items: Sequence[Item]
     done: asyncio.Future[Sequence[Outcome]]
-    received_at: float = field(default_factory=time.perf_counter)
+    received_at: float = field(default_factory=clock.now)
     outcomes: list[Outcome] = field(default_factory=list)
     #: Items that have been handed to a micro-batch.
     taken: int = 0

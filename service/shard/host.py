@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -62,15 +63,25 @@ class StreamHost:
         Connected; the host acquires all its shards when it starts.
     engine
         What the setting `engine` comes to on this machine.
+    executor
+        Where the engine works, one piece at a time; a thread of its own where nothing else is given.
     """
 
-    def __init__(self, settings: Settings, store: StreamStore, metrics: Metrics, engine: EngineChoice) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: StreamStore,
+        metrics: Metrics,
+        engine: EngineChoice,
+        *,
+        executor: Executor | None = None,
+    ) -> None:
         self._settings = settings
         self._store = store
         self._metrics = metrics
         self._engine = engine
         self._threads = threads_of(settings.engine_threads)
-        self._room = EngineRoom(engine.kind, threads=self._threads)
+        self._room = EngineRoom(engine.kind, threads=self._threads, executor=executor)
         self._table = StreamTable(store, self._room, metrics)
         self._batcher = Batcher(
             max_batch_size=settings.max_batch_size,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -45,12 +45,14 @@ class EngineRoom:
         Which engine the models get.
     threads
         Threads that an engine may spread the streams of one micro-batch over; they change no bit.
+    executor
+        What runs the work, one piece at a time and in order; a thread of its own where nothing else is given.
     """
 
-    def __init__(self, kind: EngineKind = "auto", *, threads: int = 1) -> None:
+    def __init__(self, kind: EngineKind = "auto", *, threads: int = 1, executor: Executor | None = None) -> None:
         self._kind = kind
         self._threads = threads
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._thread = executor or ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._models: dict[str, Model] = {}
         self._closed = False
 

@@ -14,7 +14,6 @@ snapshot and log anew and so finds out. Nothing is stepped that is not known to 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from liquid_core.engine.admission import Verdict
 from liquid_core.engine.records import Label, Record
 from liquid_core.engine.results import StepResults, Update
 from liquid_core.errors import RecordError
+from service import clock
 from service.messages import HistoryPoint, LabelIn, LabelResult, Prediction, ProblemItem, SampleIn, SampleResult
 from service.metrics import Metrics
 from service.problems import Problem
@@ -103,7 +103,7 @@ class Pipeline:
             self._batcher.abort(_stopped())
 
     async def _work(self, batch: list[Waiting]) -> None:
-        started = time.perf_counter()
+        started = clock.now()
         self._metrics.queue_depth.set(self._batcher.pending)
         try:
             await self._process(batch)
@@ -115,7 +115,7 @@ class Pipeline:
             log.exception("micro_batch_failed")
             problem = Problem("internal", "the server failed on this request; see its log.")
             await self._give_up(batch, problem)
-        self._batcher.cycle_took(time.perf_counter() - started)
+        self._batcher.cycle_took(clock.now() - started)
 
     def lose_shards(self, error: Fenced) -> None:
         """Another owner has taken a shard over: from now on nothing is taken or written here."""
@@ -125,7 +125,7 @@ class Pipeline:
         self.fenced = True
 
     async def _process(self, batch: list[Waiting]) -> None:
-        begun = time.perf_counter()
+        begun = clock.now()
         outcomes: list[Outcome | Admitted] = [self._admit(waiting) for waiting in batch]
         fresh = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.NEW]
         try:
@@ -133,9 +133,9 @@ class Pipeline:
         except Problem as problem:
             await self._give_up(batch, problem)
             return
-        appended = time.perf_counter()
+        appended = clock.now()
         answered = await self._step([entry for entry in fresh if entry.stream.id not in failed])
-        stepped = time.perf_counter()
+        stepped = clock.now()
         repeats = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.DUPLICATE]
         answered |= await self._answer_again(repeats)
         settled: list[tuple[Waiting, Outcome]] = []
@@ -166,7 +166,7 @@ class Pipeline:
             return _refusal(problem)
         if verdict is Verdict.NEW:
             stream.position += 1
-            stream.changed_at = time.monotonic()
+            stream.changed_at = clock.now()
         return Admitted(waiting=waiting, verdict=verdict, record=record, position=stream.position)
 
     # --- append ------------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class Pipeline:
         Raises the `Problem` to answer everybody with where the store failed as a whole.
         """
         appends = self._appends(fresh)
-        started = time.perf_counter()
+        started = clock.now()
         try:
             outcomes = await self._append_with_retries(appends)
         except Fenced as error:
@@ -191,7 +191,7 @@ class Pipeline:
             raise self._store_problem("store_unavailable", "the store does not answer", error) from None
         self.store_up = True
         self._metrics.store_up.set(1)
-        self._metrics.log_append_duration_seconds.observe(time.perf_counter() - started)
+        self._metrics.log_append_duration_seconds.observe(clock.now() - started)
         self._metrics.log_append_entries.inc(len(fresh))
         failed: dict[str, Problem] = {}
         for append, outcome in zip(appends, outcomes, strict=True):
@@ -236,7 +236,7 @@ class Pipeline:
         """Answer these requests, and what waits behind them for the same streams, with `problem`."""
         for waiting in batch:
             waiting.submission.fail(problem)
-        for stream in {waiting.stream for waiting in batch}:
+        for stream in dict.fromkeys(waiting.stream for waiting in batch):
             self._batcher.forget(stream.id, problem)
             await self._table.abandon(stream)
 
@@ -250,9 +250,9 @@ class Pipeline:
         outcomes: dict[int, Outcome] = {}
         for group in by_model.values():
             model = group[0].stream.model
-            started = time.perf_counter()
+            started = clock.now()
             results = await self._room.run(partial(_step_group, model, group))
-            self._metrics.batch_duration_seconds.labels(model=model.name).observe(time.perf_counter() - started)
+            self._metrics.batch_duration_seconds.labels(model=model.name).observe(clock.now() - started)
             self._metrics.batch_size.labels(model=model.name).observe(len(group))
             self._observe_learning(model, group, results)
             made = answers.predictions_of_many(model.spec, results.prediction, results.half_width)
@@ -350,7 +350,7 @@ class Pipeline:
             self._metrics.labels.labels(result=result).inc(number)
 
     def _time(self, batch: list[Waiting], begun: float, appended: float, stepped: float) -> None:
-        now = time.perf_counter()
+        answered = clock.now()
         received: dict[str, list[float]] = {}
         for waiting in batch:
             received.setdefault(waiting.stream.model.name, []).append(waiting.submission.received_at)
@@ -363,7 +363,7 @@ class Pipeline:
                 queue.observe(begun - received_at)
                 append.observe(appended - begun)
                 step.observe(stepped - appended)
-                total.observe(now - received_at)
+                total.observe(answered - received_at)
 
     async def _snapshot_where_due(self, fresh: list[Admitted]) -> None:
         touched = {admitted.stream.id: admitted.stream for admitted in fresh}.values()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import zlib
 from contextlib import suppress
 
+from service import clock
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
 from service.shard.streams import HotStream, StreamForgotten
@@ -47,7 +47,7 @@ class Snapshotter:
                 await self._write_some(streams[start : start + MAX_PER_CALL])
 
     async def _write_some(self, streams: list[HotStream]) -> None:
-        started = time.perf_counter()
+        started = clock.now()
 
         def read() -> list[tuple[HotStream, Snapshot]]:
             found: list[tuple[HotStream, Snapshot]] = []
@@ -60,10 +60,10 @@ class Snapshotter:
         await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
         for stream, snapshot in snapshots:
             stream.snapshot_position = snapshot.position
-            stream.snapshot_at = time.monotonic()
+            stream.snapshot_at = clock.now()
             self._metrics.snapshot_bytes.observe(len(snapshot.blob))
         self._metrics.snapshots.inc(len(snapshots))
-        self._metrics.snapshot_duration_seconds.observe(time.perf_counter() - started)
+        self._metrics.snapshot_duration_seconds.observe(clock.now() - started)
 
     def _is_due(self, stream: HotStream) -> bool:
         every = self._every

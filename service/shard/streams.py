@@ -19,6 +19,7 @@ from liquid_core.errors import EngineUnavailableError, SpecError, StateFormatErr
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
 from liquid_core.types import ByteArray
+from service import clock
 from service.metrics import Metrics
 from service.problems import CATALOGUE, Problem
 from service.shard.models import EngineRoom, Model
@@ -163,7 +164,7 @@ class StreamTable:
         self._room.release(hot.model)
 
     async def _hydrate(self, stream_id: str) -> HotStream:
-        started = time.perf_counter()
+        started = clock.now()
         raw = await self._store.read_meta(stream_id)
         if raw is None:
             raise Problem("stream_not_found", "no stream has this id; create it with PUT first.")
@@ -188,10 +189,10 @@ class StreamTable:
             ledger=ledger,
             position=snapshot_position + len(records),
             snapshot_position=snapshot_position,
-            snapshot_at=time.monotonic(),
-            changed_at=time.monotonic(),
+            snapshot_at=clock.now(),
+            changed_at=clock.now(),
         )
-        took = time.perf_counter() - started
+        took = clock.now() - started
         self._metrics.hydrations.inc()
         self._metrics.hydration_duration_seconds.observe(took)
         if records:

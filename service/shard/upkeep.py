@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import numpy as np
 import structlog
 
+from service import clock
 from service.metrics import Metrics
 from service.problems import Problem
 from service.shard.models import EngineRoom
@@ -107,7 +107,7 @@ class Upkeep:
     async def _snapshot_idle(self) -> None:
         if self._pipeline.fenced:
             return
-        before = time.monotonic() - self._idle_s
+        before = clock.now() - self._idle_s
         idle = [hot for hot in self._table.hot() if hot.replay_length > 0 and hot.changed_at < before]
         await self._snapshotter.write(idle)
 
@@ -127,8 +127,8 @@ class Upkeep:
         self._show_stream_bytes(hot)
         behind = [stream for stream in hot if stream.replay_length > 0]
         metrics.log_entries_since_snapshot_max.set(max((stream.replay_length for stream in behind), default=0))
-        oldest = min((stream.snapshot_at for stream in behind), default=time.monotonic())
-        metrics.snapshot_age_seconds_max.set(time.monotonic() - oldest)
+        oldest = min((stream.snapshot_at for stream in behind), default=clock.now())
+        metrics.snapshot_age_seconds_max.set(clock.now() - oldest)
 
         def ratios() -> dict[str, list[float]]:
             # Looked up here, in the engine's thread, where no slot changes hands meanwhile.

@@ -72,11 +72,17 @@ class StreamStore:
 
     All methods raise `StoreUnavailable` where the store does not answer in time; those that write also `Fenced` where
     another process has acquired the shard, and `StoreFull`.
+
+    Parameters
+    ----------
+    names
+        Gives a name that no other process has, whenever it is asked.
     """
 
-    def __init__(self, connection: Connection, keys: Keys) -> None:
+    def __init__(self, connection: Connection, keys: Keys, names: Callable[[], str] = lambda: uuid.uuid4().hex) -> None:
         self._connection = connection
         self._keys = keys
+        self._names = names
         self._tokens: dict[int, FencingToken] = {}
         #: Generation of the newest snapshot, of streams where that one could not be read.
         self._unreadable: dict[str, str] = {}
@@ -133,7 +139,7 @@ class StreamStore:
 
     async def acquire(self, shards: Iterable[int]) -> dict[int, FencingToken]:
         """Become the owner of these shards; writes of whoever was it before fail with `Fenced` from now on."""
-        owner = uuid.uuid4().hex
+        owner = self._names()
         wanted = sorted(set(shards))
         calls = [[shard] for shard in wanted] if self._connection.is_cluster else [wanted]
 
