@@ -6,11 +6,15 @@ import asyncio
 import zlib
 from contextlib import suppress
 
+import structlog
+
 from service import clock
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
 from service.shard.streams import HotStream, StreamForgotten
 from service.store import Snapshot, StreamStore
+
+log = structlog.get_logger(__name__)
 
 #: Snapshots in one call to the store: bounds the size of a script's arguments.
 MAX_PER_CALL = 32
@@ -57,8 +61,11 @@ class Snapshotter:
             return found
 
         snapshots = await self._room.run(read)
-        await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
-        for stream, snapshot in snapshots:
+        outcomes = await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
+        for (stream, snapshot), outcome in zip(snapshots, outcomes, strict=True):
+            if outcome == "ahead":
+                log.error("snapshot_ahead_of_log", stream_id=stream.id, position=snapshot.position)
+                continue
             stream.snapshot_position = snapshot.position
             stream.snapshot_at = clock.now()
             self._metrics.snapshot_bytes.observe(len(snapshot.blob))
@@ -76,7 +83,7 @@ def _snapshot_of(stream: HotStream) -> Snapshot:
     state = stream.state()
     layout = stream.model.engine.layout
     applied = int(layout.views(state.row[None])["stream.records"][0])
-    return Snapshot(stream_id=stream.id, position=applied, blob=state.to_bytes(layout))
+    return Snapshot(stream_id=stream.id, incarnation=stream.incarnation, position=applied, blob=state.to_bytes(layout))
 
 
 __all__ = ["Snapshotter"]

@@ -47,6 +47,8 @@ class HotStream:
     """A stream whose state is in a slab."""
 
     id: str
+    #: Which stream of this id.
+    incarnation: str
     meta: StreamMeta
     model: Model
     slot: int
@@ -137,9 +139,9 @@ class StreamTable:
             except BaseException:
                 await self._room.run(partial(self._room.release, model))
                 raise
-        if not created:
+        if created is None:
             await self._room.run(partial(self._room.release, model))
-        return created
+        return created is not None
 
     async def delete(self, stream_id: str) -> bool:
         """Remove the stream from memory and store; False where there was none."""
@@ -165,16 +167,18 @@ class StreamTable:
 
     async def _hydrate(self, stream_id: str) -> HotStream:
         started = clock.now()
-        raw = await self._store.read_meta(stream_id)
-        if raw is None:
+        [stored] = await self._store.read_streams([stream_id])
+        if stored is None:
             raise Problem("stream_not_found", "no stream has this id; create it with PUT first.")
         try:
-            meta = msgspec.json.decode(raw, type=StreamMeta)
-            snapshot = await self._store.read_snapshot(stream_id)
-            snapshot_position = 0 if snapshot is None else snapshot.position
-            tail = await self._store.read_log(stream_id, snapshot_position)
-            records = [entry.record for entry in tail]
-            model, slot, ledger = await self._room.run(partial(self._load, stream_id, meta.spec, snapshot, records))
+            if isinstance(stored, StoreCorrupt):
+                raise stored
+            meta = msgspec.json.decode(stored.meta, type=StreamMeta)
+            snapshot_position = 0 if stored.snapshot is None else stored.snapshot.position
+            records = [entry.record for entry in stored.entries]
+            model, slot, ledger = await self._room.run(
+                partial(self._load, stream_id, meta.spec, stored.snapshot, records)
+            )
         except (StoreCorrupt, StateFormatError, SpecError, msgspec.MsgspecError) as error:
             log.error("stream_unreadable", stream_id=stream_id, error=str(error))
             raise Problem("internal", "the stored stream cannot be read; the server's log says why.") from error
@@ -183,6 +187,7 @@ class StreamTable:
             raise _not_for_this_engine(error) from error
         hot = HotStream(
             id=stream_id,
+            incarnation=stored.incarnation,
             meta=meta,
             model=model,
             slot=slot,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -26,7 +27,7 @@ async def test_idle_streams_get_their_snapshot(open_host: OpenHost) -> None:
     async with asyncio.timeout(20):
         while rig.value("snapshots_total") == 0:
             await rig.host.describe("pump")
-    snapshot = await rig.store.read_snapshot("pump")
+    snapshot = (await rig.stored("pump")).snapshot
     assert snapshot is not None
     assert snapshot.position == 3
     await until(lambda: rig.value("log_entries_since_snapshot_max") == 0)
@@ -83,7 +84,7 @@ async def test_an_idle_host_sees_that_it_is_fenced(open_host: OpenHost) -> None:
     newer = await open_host()
     await until(lambda: not older.host.readiness().ready)
     assert older.host.readiness().reasons == ["fenced: another server has taken over"]
-    assert await newer.store.read_snapshot("pump") is None
+    assert (await newer.stored("pump")).snapshot is None
     await until(lambda: older.value("streams_hot") == 1)
 
 
@@ -105,12 +106,12 @@ async def test_a_start_brings_all_streams_into_memory(
 
 async def open_host_with_damage(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch, damaged: str) -> Rig:
     """A host whose store cannot read one stream's log."""
-    read_log = FaultyStore.read_log
+    read_streams = FaultyStore.read_streams
 
-    async def damaged_log(self: FaultyStore, stream_id: str, after_position: int = 0) -> object:
-        if stream_id == damaged:
-            raise StoreCorrupt("the test has damaged it")
-        return await read_log(self, stream_id, after_position)
+    async def damaged_streams(self: FaultyStore, stream_ids: Sequence[str]) -> list[object]:
+        found = await read_streams(self, stream_ids)
+        lost = StoreCorrupt("the test has damaged it")
+        return [lost if stream_id == damaged else stream for stream_id, stream in zip(stream_ids, found, strict=True)]
 
-    monkeypatch.setattr(FaultyStore, "read_log", damaged_log)
+    monkeypatch.setattr(FaultyStore, "read_streams", damaged_streams)
     return await open_host()
