@@ -108,7 +108,7 @@ class Edge:
 def _response_to(error: Exception, request_id: str) -> Response:
     if isinstance(error, Problem):
         response = problem_response(error, request_id)
-        if error.status == 413:
+        if error.status in (408, 413):
             # The rest of the body is not read: the connection cannot be used again.
             response.headers["Connection"] = "close"
         return response

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from starlette.requests import HTTPConnection
 
 from liquid_core.spec import ModelSpec
+from service.api.budget import ByteBudget
 from service.messages import (
     LabelIn,
     LabelResult,
@@ -28,9 +29,6 @@ from service.messages import (
 from service.metrics import Metrics
 from service.problems import Problem
 from service.settings import Settings
-
-if TYPE_CHECKING:
-    from service.api.websocket import Session
 
 
 class Host(Protocol):
@@ -56,6 +54,13 @@ class Host(Protocol):
     def readiness(self) -> Readiness: ...
 
 
+class Session(Protocol):
+    """A connection that stays open: a WebSocket, or an ingest."""
+
+    async def drain(self) -> None:
+        """Take nothing more, answer what was taken, and end."""
+
+
 @dataclass(slots=True)
 class Services:
     """The parts of a running server; one a `FastAPI` app, at ``app.state.services``."""
@@ -69,12 +74,22 @@ class Services:
     sessions: set[Session] = field(default_factory=set)
     #: Why the server does not start, where that is for the operator to mend.
     refusal: str | None = None
+    #: What has been read of requests and messages that are not answered yet.
+    bytes_held: ByteBudget = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.bytes_held = ByteBudget(self.settings.max_held_bytes)
 
     def working_host(self) -> Host:
         """The host, or `Problem` ``draining`` where the server is on its way up or down."""
         if self.host is None or self.draining:
             raise Problem("draining", "the server is starting or stopping; try again.", retry_after_s=1.0)
         return self.host
+
+    def check_sessions(self) -> None:
+        """`Problem` ``overloaded`` where there are as many sessions as may be."""
+        if len(self.sessions) >= self.settings.max_sessions:
+            raise Problem("overloaded", "there are too many open sessions; try again.", retry_after_s=1.0)
 
 
 def services_of(connection: HTTPConnection) -> Services:
@@ -83,4 +98,4 @@ def services_of(connection: HTTPConnection) -> Services:
     return services
 
 
-__all__ = ["Host", "Services", "services_of"]
+__all__ = ["Host", "Services", "Session", "services_of"]
