@@ -78,8 +78,11 @@ class Settings(BaseModel):
 
     # --- the work ---
     max_batch_size: int = Field(default=256, ge=1, le=4096)
+    #: Records that may wait to be stepped, in all and of one stream that goes on bringing more.
     max_pending: int = Field(default=4096, ge=1, le=1_000_000)
-    max_queue_delay_ms: float = Field(default=2000.0, gt=0, le=60_000)
+    max_pending_per_stream: int = Field(default=256, ge=1, le=1_000_000)
+    #: Whoever would wait longer is refused.
+    max_queue_delay_ms: float = Field(default=250.0, gt=0, le=60_000)
     #: What steps the streams. `auto`: native kernels where they were built, else the torch reference; `native` does
     #: not start without kernels.
     engine: Literal["auto", "native", "torch"] = "auto"

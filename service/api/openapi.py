@@ -57,6 +57,20 @@ The same messages go over the WebSocket `/v1/ws` (subprotocol `liquid.v1.json`),
 also the lines of `POST /v1/ingest`.
 """
 
+#: A parameter of routes that queue, as an `openapi_extra`.
+TIMEOUT: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "X-Request-Timeout-Ms",
+            "in": "header",
+            "required": False,
+            "description": "How long the caller waits: what cannot begin by then is refused, and nothing is applied. "
+            "What has begun is applied whole, however long that takes.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 9_999_999},
+        }
+    ]
+}
+
 #: What any route may answer, whatever it does.
 _ALWAYS = ("internal",)
 #: What the door and the start or stop of the server may answer before a route is asked.
@@ -226,4 +240,4 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": _REF.format(name=name)}
 
 
-__all__ = ["document", "gives", "gives_lines", "takes", "takes_lines"]
+__all__ = ["TIMEOUT", "document", "gives", "gives_lines", "takes", "takes_lines"]
