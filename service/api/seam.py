@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -78,15 +78,25 @@ class Services:
     refusal: str | None = None
     #: What has been read of requests and messages that are not answered yet.
     bytes_held: ByteBudget = field(init=False)
+    #: Connections that are open, as the server knows them, and how many there may be.
+    connections: Collection[object] = ()
+    max_connections: int = field(init=False)
+    #: Who is told how late the event loop was, again and again.
+    on_lag: Callable[[float], None] = field(default=lambda _: None)
 
     def __post_init__(self) -> None:
         self.bytes_held = ByteBudget(self.settings.max_held_bytes)
+        self.max_connections = self.settings.max_connections
 
     def working_host(self) -> Host:
         """The host, or `Problem` ``draining`` where the server is on its way up or down."""
         if self.host is None or self.draining:
             raise Problem("draining", "the server is starting or stopping; try again.", retry_after_s=1.0)
         return self.host
+
+    def is_full(self) -> bool:
+        """Whether there are more connections than there may be."""
+        return len(self.connections) > self.max_connections
 
     def check_sessions(self) -> None:
         """`Problem` ``overloaded`` where there are as many sessions as may be."""

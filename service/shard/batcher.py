@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service import clock
+from service.fairness import objection
 from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult
 from service.problems import Problem
 from service.shard.streams import HotStream
@@ -114,14 +115,15 @@ class Batcher:
         own = self._waiting.get(stream_id, 0)
         if own and own + count > self._max_pending_per_stream:
             raise _rate_limited(self._expected_wait_s(own))
-        pending = self.pending + count
-        # A request larger than all the room there is comes in alone: somebody has set the bounds that way.
-        if self.pending and pending > self._max_pending:
-            raise _overloaded(self._expected_wait_s(own))
-        half = self._max_pending // 2
-        share = max(1, half // (len(self._queues) + (own == 0)))
-        if self.pending and pending > half and own + count > share:
-            raise (_rate_limited if own else _overloaded)(self._expected_wait_s(own))
+        code = objection(
+            own=own,
+            more=count,
+            taken=self.pending,
+            room=self._max_pending,
+            sharers=len(self._queues) + (own == 0),
+        )
+        if code is not None:
+            raise _REFUSALS[code](self._expected_wait_s(own))
 
     def _check_delay(self, stream_id: str, deadline: float | None) -> None:
         own = self._waiting.get(stream_id, 0)
@@ -231,6 +233,9 @@ def _rate_limited(wait_s: float) -> Problem:
         "too many samples of this stream are waiting; wait for answers, or send again after the time in Retry-After.",
         retry_after_s=_bounded(wait_s),
     )
+
+
+_REFUSALS = {"overloaded": _overloaded, "rate_limited": _rate_limited}
 
 
 def _too_late() -> Problem:
