@@ -88,7 +88,7 @@ def _told(history: History) -> list[tuple[float, str]]:
     lines += [(life.born_at, f"store  {life.stream_id} begins") for life in history.lives]
     lines += [(life.died_at, f"store  {life.stream_id} ends") for life in history.lives if life.died_at is not None]
     lines += [(told.at, f"told   {told.stream_id} expects sample {told.expected_seq}") for told in history.told]
-    lines += [(read.ended_at, f"read   {read.stream_id} has {read.position} records") for read in history.reads]
+    lines += [(read.ended_at, f"read   {read.stream_id} has sample {read.last_seq}{' (stale)' if read.stale else ''}") for read in history.reads]
     return lines
 
 

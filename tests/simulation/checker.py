@@ -131,10 +131,10 @@ def states_are_the_folds(history: History) -> Iterator[str]:
 
 
 def reads_are_prefixes(history: History) -> Iterator[str]:
-    """Whoever looks at a stream sees the fold of the beginning of its log, up to the last acknowledged record."""
+    """Whoever looks at a stream's state sees the fold of the beginning of its log."""
     for read in history.reads:
         lives = [life for life in history.of(read.stream_id) if life.lived(read.begun_at, read.ended_at)]
-        if len(lives) != 1 or _loss_between(history, read.begun_at, float("inf")) is not None:
+        if read.state is None or len(lives) != 1 or _loss_between(history, read.begun_at, float("inf")) is not None:
             continue
         records = [written.record for written in lives[0].log()]
         if read.position > len(records):
@@ -144,20 +144,21 @@ def reads_are_prefixes(history: History) -> Iterator[str]:
 
 
 def reads_are_fresh(history: History) -> Iterator[str]:
-    """Who looks after an acknowledgement sees what was acknowledged."""
+    """Who looks after an acknowledgement sees what was acknowledged, or is told that it may be old."""
     for read in history.reads:
         lives = [life for life in history.of(read.stream_id) if life.lived(read.begun_at, read.ended_at)]
-        if len(lives) != 1 or _loss_between(history, 0.0, read.ended_at) is not None:
+        if read.stale or len(lives) != 1 or _loss_between(history, 0.0, read.ended_at) is not None:
             continue
-        at = {_key(written.record): written.position for written in lives[0].log()}
+        there = {_key(written.record) for written in lives[0].log()}
         acked = [
-            at.get(_key(ack.record), 0)
+            ack.record.seq
             for ack in history.acks
             if ack.stream_id == read.stream_id and ack.acked_at < read.begun_at and ack.sent_at >= lives[0].born_at
+            if isinstance(ack.record, Sample) and _key(ack.record) in there
         ]
-        if acked and max(acked) > read.position:
+        if acked and max(acked) > read.last_seq:
             yield (
-                f"{_name(lives[0])}: a reader at {read.begun_at:.3f} s saw {read.position} records, "
+                f"{_name(lives[0])}: a reader at {read.begun_at:.3f} s saw sample {read.last_seq}, "
                 f"{max(acked)} had been acknowledged"
             )
 

@@ -11,7 +11,7 @@ import msgspec
 from safetensors.numpy import load
 
 from liquid_core.engine.records import Label, Record, Sample
-from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult
+from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult, StreamInfo
 from service.problems import Problem
 from tests.simulation.history import Ack, History, Read, Removal, Told
 from tests.simulation.loop import Process, exponential
@@ -203,17 +203,24 @@ class Shadow(Caller):
 
 
 class Reader(Caller):
-    """Looks at a stream's whole state now and then."""
+    """Looks at a stream now and then, at its description or at its whole state, wherever somebody answers."""
 
     async def look(self, stream_id: str, times: int, mean_s: float) -> None:
         for _ in range(times):
             await self.think(mean_s)
-            begun_at = self.network.now()
-            self._server = None  # whoever answers
-            state = await self.call("export_state", stream_id)
-            if isinstance(state, bytes):
-                read = Read(stream_id, begun_at, self.network.now(), position_of(state), state)
-                self.network.history.reads.append(read)
+            self._server = None
+            await self._look(stream_id, self.random.choice(["describe", "export_state"]))
+
+    async def _look(self, stream_id: str, method: str) -> None:
+        begun_at = self.network.now()
+        seen = await self.call(method, stream_id)
+        reads, now = self.network.history.reads, self.network.now()
+        if isinstance(seen, StreamInfo):
+            reads.append(Read(stream_id, begun_at, now, seen.last_seq, seen.stale))
+        elif isinstance(seen, bytes):
+            arrays = load(seen)
+            last_seq, position = int(arrays["stream.seq"]), int(arrays["stream.records"])
+            reads.append(Read(stream_id, begun_at, now, last_seq, position=position, state=seen))
 
 
 class Remover(Caller):
@@ -223,11 +230,6 @@ class Remover(Caller):
         sent_at = self.network.now()
         await self.until_told("delete", stream_id)
         self.network.history.removals.append(Removal(stream_id, sent_at, self.network.now()))
-
-
-def position_of(state: bytes) -> int:
-    """Number of records that a state file says it has applied."""
-    return int(load(state)["stream.records"])
 
 
 def _of_one_kind(records: Sequence[Record]) -> list[Record]:
@@ -247,4 +249,4 @@ def _ack(stream_id: str, record: Record, outcome: SampleResult | LabelResult, se
     return Ack(stream_id, record, sent_at, now, predictions, outcome.duplicate)
 
 
-__all__ = ["Caller", "Feeder", "Network", "Reader", "Remover", "Shadow", "position_of"]
+__all__ = ["Caller", "Feeder", "Network", "Reader", "Remover", "Shadow"]

@@ -25,8 +25,10 @@ class Fault(StrEnum):
     READ_ONLY = "read-only"
     FULL = "full"
     SCRIPTS_FORGOTTEN = "scripts-forgotten"
+    #: It starts again without its last writes, as after a power loss with its file behind.
     REWOUND = "rewound"
-    REWOUND_BY_RESTART = "rewound-by-restart"
+    #: A replica takes its place that had not got its last writes.
+    FAILED_OVER = "failed-over"
     EMPTIED = "emptied"
     DAMAGED_SNAPSHOT = "damaged-snapshot"
     # of the servers

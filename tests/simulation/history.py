@@ -25,14 +25,18 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A look at a stream's whole state."""
+    """A look at a stream."""
 
     stream_id: str
     begun_at: float
     ended_at: float
-    #: Number of records that the state says it has applied, and the state file.
-    position: int
-    state: bytes
+    #: Number of the last sample that was seen.
+    last_seq: int
+    #: Whether the server said that others may know more by now.
+    stale: bool = False
+    #: Of a look at the whole state: how many records it has applied, and the state file.
+    position: int = 0
+    state: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,31 @@ from functools import cache
 from typing import Any
 
 from lupa import lua51
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 #: A reply as a client gets it: bytes, a whole number, nothing, or a list of these.
 Reply = bytes | int | None | list[Any]
 Call = Callable[[list[bytes]], Any]
+
+
+#: Errors by the code that the server sends, which redis-py turns into a class and leaves out of the text.
+_CODES: dict[str, type[ResponseError]] = {
+    "NOSCRIPT": NoScriptError,
+    "OOM": OutOfMemoryError,
+    "READONLY": ReadOnlyError,
+}
+
+
+def error_of(text: str) -> ResponseError:
+    """An error that a server sends, as redis-py raises it."""
+    code, _, rest = text.partition(" ")
+    return _CODES[code](rest) if code in _CODES else ResponseError(text.removeprefix("ERR "))
+
+
+def text_of(error: ResponseError) -> str:
+    """What a server sends of an error."""
+    code = next((code for code, kind in _CODES.items() if type(error) is kind), "")
+    return f"{code} {error}".lstrip() if code or str(error).split(" ")[0].isupper() else f"ERR {error}"
 
 
 class Status(bytes):
@@ -68,7 +88,7 @@ class Scripts:
         try:
             return self._to_lua(self._call([_argument(value) for value in arguments]))
         except ResponseError as error:
-            return self._table(err=str(error).encode())
+            return self._table(err=text_of(error).encode())
 
     def _table(self, **members: Any) -> Any:
         return self._lua.table_from({name.encode(): value for name, value in members.items()})
@@ -95,7 +115,7 @@ class Scripts:
             return self._to_reply(value[0])
         error, status = value[b"err"], value[b"ok"]
         if error is not None:
-            raise ResponseError(error.decode())
+            raise error_of(error.decode())
         if status is not None:
             return Status(status)
         replies: list[Any] = []
@@ -128,4 +148,4 @@ def _pack(format_: bytes, value: float) -> bytes:
     return _FORMATS[format_].pack(int(value))
 
 
-__all__ = ["Reply", "Scripts", "Status"]
+__all__ = ["Reply", "Scripts", "Status", "error_of", "text_of"]

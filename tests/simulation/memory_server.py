@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import BusyLoadingError, ResponseError
 
-from tests.simulation.lua import Reply, Scripts, Status
+from tests.simulation.lua import Reply, Scripts, Status, error_of
 
 #: A string, a list, a hash, or a sorted set all of whose scores are the same.
 Value = bytes | list[bytes] | dict[bytes, bytes] | set[bytes]
@@ -137,10 +137,10 @@ class MemoryServer:
             raise ResponseError(f"unknown command '{name}'")
         method, writes, grows = _COMMANDS[name]
         if writes and self.read_only:
-            raise ReadOnlyError("You can't write against a read only replica.")
+            raise error_of("READONLY You can't write against a read only replica.")
         # A script that has written already may go on: it cannot be stopped in the middle.
         if grows and self.full and not (self._in_script and self._undo):
-            raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+            raise error_of("OOM command not allowed when used memory > 'maxmemory'.")
         reply = method(self, *words[1:])
         if writes:
             self.watch(name, words[1], tuple(words[2:]))
@@ -204,7 +204,7 @@ class MemoryServer:
     @_command()
     def _evalsha(self, sha: bytes, *rest: bytes) -> Reply:
         if sha not in self._known_scripts:
-            raise NoScriptError("No matching script. Please use EVAL.")
+            raise error_of("NOSCRIPT No matching script. Please use EVAL.")
         return self._run(self._known_scripts[sha], *rest)
 
     @_command()
@@ -241,6 +241,15 @@ class MemoryServer:
             return 0
         self._set_value(key, value)
         self._expires[key] = self._now_s() + int(milliseconds) / 1000
+        return 1
+
+    @_command(writes=True)
+    def _persist(self, key: bytes) -> Reply:
+        value = self._get_value(key)
+        if value is None or key not in self._expires:
+            return 0
+        self._set_value(key, value)
+        del self._expires[key]
         return 1
 
     @_command()

@@ -22,8 +22,8 @@ class Victims(Protocol):
     store: Machine
     fates: Fates
 
-    def newest(self) -> Server | None:
-        """The server that serves."""
+    def owner(self) -> Server | None:
+        """The server that has the streams."""
 
     async def start_server(self) -> None: ...
 
@@ -101,12 +101,11 @@ class Nemesis:
                 store.server.full = False
             case Fault.SCRIPTS_FORGOTTEN:
                 store.server.forget_scripts()
-            case Fault.REWOUND:
-                victims.lose(fault, chance.randint(1, 12))
-            case Fault.REWOUND_BY_RESTART | Fault.EMPTIED:
+            case Fault.REWOUND | Fault.FAILED_OVER | Fault.EMPTIED:
                 store.go_down()
                 victims.lose(fault, chance.randint(1, 12))
-                await self._wait(1.0)
+                if fault is not Fault.FAILED_OVER:
+                    await self._wait(1.0)
                 store.server.restart()
                 store.down = False
             case Fault.DAMAGED_SNAPSHOT:
@@ -127,7 +126,7 @@ class Nemesis:
         store.down = store.server.loading = False
 
     async def _crash(self) -> None:
-        server = self._victims.newest()
+        server = self._victims.owner()
         if server is None:
             return
         server.process.end_after(self._random.randrange(_CRASH_WITHIN))
@@ -138,7 +137,7 @@ class Nemesis:
 
     async def _freeze(self) -> None:
         """Stop a server, often until another one has taken its place, and let it come back."""
-        server = self._victims.newest()
+        server = self._victims.owner()
         if server is None:
             return
         server.process.pause()

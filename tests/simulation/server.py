@@ -63,6 +63,11 @@ class Server:
         """Whether it has begun to, and has not ended."""
         return self._host is not None and not self.process.ended
 
+    @property
+    def owns(self) -> bool:
+        """Whether it says of itself that the streams are its own."""
+        return self._host is not None and not any("standby" in why for why in self._host.readiness().reasons)
+
     async def drain(self) -> None:
         """Ask it to stop in good order; it ends then."""
         if self._host is not None:

@@ -10,7 +10,7 @@ from tests.simulation.faults import ALL, Fault
 from tests.simulation.world import run
 
 #: What the service does not bear yet; `python -m tests.simulation --faults` shows how it fails.
-NOT_BORNE: frozenset[Fault] = frozenset({Fault.REWOUND, Fault.REWOUND_BY_RESTART, Fault.EMPTIED})
+NOT_BORNE: frozenset[Fault] = frozenset(set())
 
 
 def faults_of(seed: int, among: Collection[Fault] = ALL - NOT_BORNE) -> frozenset[Fault]:

@@ -30,7 +30,7 @@ def sound() -> History:
     acks = [
         Ack("pump", record, at - 0.1, at + 0.1, folded.predictions.get(at)) for at, record in enumerate(RECORDS, 1)
     ]
-    read = Read("pump", 5.0, 5.1, 4, folded.states[4])
+    read = Read("pump", 5.0, 5.1, last_seq=3, position=4, state=folded.states[4])
     return History(lives=[life], sent={"pump": [*RECORDS]}, acks=acks, reads=[read])
 
 
@@ -176,10 +176,17 @@ def test_a_reader_who_sees_something_else_is_found() -> None:
 
 def test_a_reader_who_sees_the_past_is_found() -> None:
     history = sound()
-    history.reads = [Read("pump", 5.0, 5.1, 2, fold(REGRESSION, RECORDS[:2], {2}).states[2])]
+    history.reads = [Read("pump", 5.0, 5.1, last_seq=2)]
 
     (violation,) = violations(history)
-    assert "saw 2 records, 4 had been acknowledged" in violation
+    assert "saw sample 2, 3 had been acknowledged" in violation
+
+
+def test_a_reader_who_is_told_that_it_may_be_the_past_is_content() -> None:
+    history = sound()
+    history.reads = [Read("pump", 5.0, 5.1, last_seq=2, stale=True)]
+
+    assert violations(history) == []
 
 
 def test_a_stream_that_ends_unasked_is_found() -> None:

@@ -17,9 +17,8 @@ from service.shard import models
 from service.store import StoreError, StreamStore
 from service.store.connection import Connection
 from service.store.keys import Keys
-from service.store.store import _lay_out
 from tests.simulation.archive import Archive
-from tests.simulation.clients import Feeder, Reader, Remover, Shadow, position_of
+from tests.simulation.clients import Feeder, Reader, Remover, Shadow
 from tests.simulation.faults import Fates, Fault
 from tests.simulation.fold import engine_of
 from tests.simulation.history import History, Loss
@@ -31,12 +30,13 @@ from tests.simulation.server import Server
 from tests.simulation.transport import Client, Machine
 
 _NUM_SHARDS = 2
+LEASES_S = (1.501, 3.001, 6.001)
 _STORE_TIMEOUT_S = 2.0
 _STORM_S = 15.0
 #: Time after the storm in which every client must get through.
 _PATIENCE_S = 300.0
 #: A loss can be healed if no server began, ended or froze for so long before and after it.
-_SETTLED_S = 20.0
+_SETTLED_S = 12.0
 #: Log events that no fault excuses.
 _NEVER = frozenset({"micro_batch_failed", "pipeline_failed", "upkeep_failed", "warm_up_failed", "task_failed"})
 
@@ -89,6 +89,7 @@ class World:
             snapshot_every=self._chance.choice([3, 5, 8]),
             snapshot_idle_s=self._chance.choice([1.0, 4.0, 30.0]),
             shutdown_timeout_s=5.0,
+            lease_s=self._chance.choice(LEASES_S),
             max_queue_delay_ms=60_000,
         )
 
@@ -120,7 +121,7 @@ class World:
         await raging
         self.note("the storm is over")
         self.fates.trouble = False
-        if self.newest() is None:
+        if self.owner() is None:
             await self.start_server()
         _, unfinished = await asyncio.wait(streams, timeout=_PATIENCE_S)
         for task in streams:
@@ -166,12 +167,16 @@ class World:
         client = Client(self.store, process, self.fates, _STORE_TIMEOUT_S)
         connection = Connection(client, is_cluster=False)  # type: ignore[arg-type]
         names = self._random(f"names of {process.name}")
-        keys = await _lay_out(connection, self._keys.namespace, self._keys.num_shards)
-        return StreamStore(connection, keys, lambda: f"{names.getrandbits(128):032x}")
+        return await StreamStore.open(
+            connection,
+            namespace=self._keys.namespace,
+            num_shards=self._keys.num_shards,
+            names=lambda: f"{names.getrandbits(128):032x}",
+        )
 
-    def newest(self) -> Server | None:
-        server = self._servers[-1] if self._servers else None
-        return server if server is not None and server.serves else None
+    def owner(self) -> Server | None:
+        """The server that has the streams, or believes so."""
+        return next((server for server in reversed(self._servers) if server.serves and server.owns), None)
 
     def pick(self, random_: random.Random) -> Server | None:
         """Mostly the newest one, sometimes one that is about to find out that it is not."""
@@ -210,13 +215,14 @@ class World:
 
     async def _look_at_the_end(self) -> None:
         """Every stream's state as it is served, and as another server finds it in the store."""
+        await asyncio.sleep(_SETTLED_S)
         self.note("looking at the end")
         self.history.lives = self._archive.lives()
         await self._keep_states("in memory")
-        server = self.newest()
-        if server is not None and self._chance.random() < 0.5:
-            await server.drain()
-        elif server is not None:
+        owner = self.owner()
+        if owner is not None and self._chance.random() < 0.5:
+            await owner.drain()
+        for server in self._servers:
             server.process.end()
         await self.start_server()
         await self._keep_states("after a start")
@@ -229,7 +235,7 @@ class World:
             for _ in range(50):
                 state = await self.clients.spawn(reader.call("export_state", life.stream_id))
                 if isinstance(state, bytes):
-                    self.note(f"{life.stream_id} has {position_of(state)} records {where}, {life.position} in the log")
+                    self.note(f"{life.stream_id}, {life.position} records in the log, was read {where}")
                     life.states[where] = state
                     break
                 await asyncio.sleep(0.5)
@@ -328,4 +334,4 @@ def _words(answer: object) -> str:
     return f"{answer.code}: {answer.detail}" if isinstance(answer, Problem) else "no answer"
 
 
-__all__ = ["Run", "run"]
+__all__ = ["LEASES_S", "Run", "World", "run"]
