@@ -179,11 +179,10 @@ class World:
         return next((server for server in reversed(self._servers) if server.serves and server.owns), None)
 
     def pick(self, random_: random.Random) -> Server | None:
-        """Mostly the newest one, sometimes one that is about to find out that it is not."""
+        """Mostly the one that is ready, as a balancer would; sometimes one that stands by, or believes it need not."""
+        ready = self.owner()
         started = [server for server in self._servers if server.serves]
-        if not started:
-            return None
-        return started[-1] if random_.random() < 0.7 else random_.choice(started)
+        return ready if random_.random() < 0.7 or not started else random_.choice(started)
 
     # --- clients -----------------------------------------------------------------------------------------------------
 
