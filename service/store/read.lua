@@ -1,7 +1,8 @@
 -- Read streams: a snapshot of each, and the log after it. After the shards, for each stream: KEYS meta, log, snapshots;
 -- ARGV newest | older (the snapshot before that one).
 -- Returns for each stream nothing where there is none, or:
--- incarnation, meta, generation of the newest snapshot, the snapshot asked for, the entries after it.
+-- incarnation, meta, generation of the newest snapshot, the snapshot asked for, the entries after it, and the position
+-- of the last record.
 local OTHER = {a = 'b', b = 'a'}
 local streams = {}
 while next_key <= #KEYS do
@@ -17,9 +18,11 @@ while next_key <= #KEYS do
       generation, position = OTHER[newest], known[3]
     end
     local snapshot = generation and redis.call('HGET', snapshots, generation)
-    local entries = tail_position(log, snapshots) - (snapshot and tonumber(position) or 0)
+    local tail = tail_position(log, snapshots)
+    local entries = tail - (snapshot and tonumber(position) or 0)
     stream[3], stream[4] = newest, snapshot or false
     stream[5] = entries > 0 and redis.call('LRANGE', log, string.format('%.0f', -entries), -1) or {}
+    stream[6] = tail
   end
   streams[#streams + 1] = stream
   next_key, next_arg = next_key + 3, next_arg + 1

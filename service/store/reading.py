@@ -29,13 +29,15 @@ class Reading:
     snapshot: Snapshot | None
     is_unreadable: bool
     entries: Sequence[bytes]
+    #: Position of the last record.
+    tail: int
 
     @classmethod
     def of(cls, stream_id: str, reply: Reply) -> Self | None:
         """`None` where there is no such stream; `reply` is one element of what `read.lua` returns."""
         if reply is None:
             return None
-        incarnation, meta, newest, data, entries = reply
+        incarnation, meta, newest, data, entries, tail = reply
         snapshot, is_unreadable = None, False
         if data is not None:
             try:
@@ -51,6 +53,7 @@ class Reading:
             snapshot=snapshot,
             is_unreadable=is_unreadable,
             entries=entries,
+            tail=tail,
         )
 
     def stream(self) -> StoredStream | StoreCorrupt:
@@ -69,12 +72,19 @@ class Reading:
 
     def _decoded_entries(self) -> list[LogEntry]:
         entries = [decode_entry(data) for data in self.entries]
-        for expected, entry in enumerate(entries, 1 if self.snapshot is None else self.snapshot.position + 1):
+        begins = 1 if self.snapshot is None else self.snapshot.position + 1
+        for expected, entry in enumerate(entries, begins):
             if entry.position != expected:
                 raise StoreCorrupt(
                     f"record {expected} is not there, {entry.position} comes instead; restore the store from its "
                     "backup, or delete the stream"
                 )
+        if begins + len(entries) <= self.tail:
+            # A log that was mended begins after its snapshot, and may be empty: without that one nothing is left.
+            raise StoreCorrupt(
+                f"records {begins} to {self.tail} are not there, and no snapshot that holds them can be read; restore "
+                "the store from its backup, or delete the stream"
+            )
         return entries
 
 

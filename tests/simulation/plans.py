@@ -57,12 +57,15 @@ class Plan:
         return next(places, len(self.records))
 
 
-def draw_plan(random_: random.Random, stream_id: str, number: int) -> Plan:
-    """A life of some ten samples; labels come with them, some samples late, or never."""
-    spec = spec_of(number)
+def draw_plan(random_: random.Random, stream_id: str, life: int) -> Plan:
+    """A life of some ten samples; labels come with them, some samples late, or never.
+
+    The samples of a later life have later times: those of a former one that are still on their way hinder none.
+    """
+    spec = spec_of(random_.randrange(len(_SPECS)))
     records: list[Record] = []
     late: list[Label] = []
-    t = 1.7e9
+    t = 1.7e9 + 1000.0 * life
     for seq in range(1, random_.randint(6, 16)):
         t += random_.choice([1.0, 1.0, 7.5])
         x = (float("nan") if random_.random() < 0.05 else round(random_.gauss(0.0, 1.0), 3),)

@@ -15,9 +15,11 @@ from service.problems import Problem
 from service.settings import Settings
 from service.shard import models
 from service.store import StoreError, StreamStore
+from service.store.codec import entry_position
 from service.store.connection import Connection
 from service.store.keys import Keys
 from tests.simulation.archive import Archive
+from tests.simulation.checker import SETTLED_S
 from tests.simulation.clients import Feeder, Reader, Remover, Shadow
 from tests.simulation.faults import Fates, Fault
 from tests.simulation.fold import engine_of
@@ -35,8 +37,8 @@ _STORE_TIMEOUT_S = 2.0
 _STORM_S = 15.0
 #: Time after the storm in which every client must get through.
 _PATIENCE_S = 300.0
-#: A loss can be healed if no server began, ended or froze for so long before and after it.
-_SETTLED_S = 12.0
+#: Time after which a server that has just begun has every stream in memory.
+_WARM_S = 3.0
 #: Log events that no fault excuses.
 _NEVER = frozenset({"micro_batch_failed", "pipeline_failed", "upkeep_failed", "warm_up_failed", "task_failed"})
 
@@ -192,7 +194,7 @@ class World:
         lives = lives if Fault.RECREATED in self._faults else 1
         haunting: list[asyncio.Task[None]] = []
         for number in range(lives):
-            plan = draw_plan(chance, stream_id, chance.randrange(4))
+            plan = draw_plan(chance, stream_id, number)
             self.history.sent.setdefault(stream_id, []).extend(plan.records)
             ends = asyncio.Event()
             seed = f"{self._seed}/{stream_id}/{number}"
@@ -214,7 +216,7 @@ class World:
 
     async def _look_at_the_end(self) -> None:
         """Every stream's state as it is served, and as another server finds it in the store."""
-        await asyncio.sleep(_SETTLED_S)
+        await asyncio.sleep(SETTLED_S)
         self.note("looking at the end")
         self.history.lives = self._archive.lives()
         await self._keep_states("in memory")
@@ -262,7 +264,8 @@ class World:
         self._unsettled.append(self._loop.time())
 
     def _can_be_healed(self, at: float) -> bool:
-        return not any(abs(at - moment) < _SETTLED_S for moment in self._unsettled)
+        """Whether a server had all streams in memory before a loss, and went on undisturbed after it."""
+        return not any(at - _WARM_S < moment < at + SETTLED_S for moment in self._unsettled)
 
     def lose(self, fault: Fault, writes: int) -> None:
         if fault is Fault.EMPTIED:
@@ -274,19 +277,26 @@ class World:
         self._losses.append(self._loop.time())
 
     def damage_a_snapshot(self, random_: random.Random) -> None:
-        there = [
-            (key, value[b"newest"].decode())
-            for life in self._archive.lives()
-            if life.died_at is None
-            for key in [self._keys.snapshots(life.stream_id)]
-            for value in [self.store.server.value(key)]
-            if isinstance(value, dict) and b"newest" in value and key not in self._damaged
-        ]
-        if there:
-            key, generation = random_.choice(there)
+        """Damage the newest snapshot of a stream that can do without."""
+        there = [life.stream_id for life in self._archive.lives() if life.died_at is None]
+        able = [stream_id for stream_id in there if self._bears_damage(stream_id)]
+        if able:
+            key = self._keys.snapshots(random_.choice(able))
             self._damaged.add(key)
-            self.store.server.damage(key, generation)
-            self.note(f"{key} {generation} is damaged")
+            self.store.server.damage(key, self._snapshots(key)[b"newest"].decode())
+            self.note(f"the newest snapshot in {key} is damaged")
+
+    def _bears_damage(self, stream_id: str) -> bool:
+        """Whether there is another snapshot, or the whole log; and it was not damaged before."""
+        key = self._keys.snapshots(stream_id)
+        known = self._snapshots(key)
+        log = self.store.server.value(self._keys.log(stream_id))
+        whole = isinstance(log, list) and entry_position(log[0]) == 1
+        return b"newest" in known and key not in self._damaged and (whole or known[b"older"] != b"0")
+
+    def _snapshots(self, key: str) -> dict[bytes, bytes]:
+        value = self.store.server.value(key)
+        return value if isinstance(value, dict) else {}
 
     # --- what is written down ----------------------------------------------------------------------------------------
 
