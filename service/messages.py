@@ -168,7 +168,7 @@ class DriftSummary(_Answer, frozen=True, kw_only=True):
     last_seq: int | None
 
 
-class StreamInfo(_Answer, frozen=True, kw_only=True):
+class StreamInfo(_Answer, frozen=True, kw_only=True, tag_field="status", tag="hot"):
     """A stream's description."""
 
     id: str
@@ -192,10 +192,19 @@ class StreamInfo(_Answer, frozen=True, kw_only=True):
     engine: str
 
 
+class ColdStream(_Answer, frozen=True, kw_only=True, tag_field="status", tag="cold"):
+    """A stream that waits in the store, in a list: where it stands is told by its own description, which brings it
+    into memory."""
+
+    id: str
+    spec: ModelSpec
+    created_at: float
+
+
 class StreamPage(_Answer, frozen=True, kw_only=True):
     """One page of the streams; pass `next_cursor` on to get the following one, `null` ends."""
 
-    streams: list[StreamInfo]
+    streams: list[StreamInfo | ColdStream]
     next_cursor: str | None
 
 
@@ -248,6 +257,7 @@ class Version(_Answer, frozen=True, kw_only=True):
 
 
 __all__ = [
+    "ColdStream",
     "DriftSummary",
     "ErrorSummary",
     "HistoryPoint",

@@ -130,6 +130,12 @@ class Metrics:
         self.streams_hot = self._gauge("streams_hot", "Streams in memory")
         self.state_bytes = self._gauge("state_bytes", "Memory of the streams' states")
         self.stream_bytes = self._gauge("stream_bytes", "Memory of one stream's state, on average", "model")
+        self.memory_limit_bytes = self._gauge("memory_limit_bytes", "Memory that the streams' states may take")
+        self.evictions = self._counter(
+            "evictions",
+            "Streams that left memory for others; memory_fresh: within seconds after they had come or changed",
+            "reason",
+        )
         self.hydrations = self._counter("hydrations", "Streams brought into memory")
         self.hydration_duration_seconds = self._histogram(
             "hydration_duration_seconds", "Bringing one stream into memory, with its replay", RECOV

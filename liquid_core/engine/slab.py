@@ -67,10 +67,7 @@ class Slab:
         SlabFullError
             It holds `max_rows` streams, or the system has no more addresses.
         """
-        if row.shape != (self.layout.row_bytes,):
-            raise ShapeError(
-                f"`row` must hold {self.layout.row_bytes} bytes, as its spec's layout says: got {row.shape}."
-            )
+        self._check(row)
         if not self._free and self._end == len(self.rows):
             self._grow()
         slot = self._free.pop() if self._free else self._end
@@ -83,11 +80,22 @@ class Slab:
         """A copy of a stream's row."""
         return np.array(self.rows[slot])
 
+    def write(self, slot: int, row: ByteArray) -> None:
+        """Put a row in the place of the one that a stream has."""
+        self._check(row)
+        self.rows[slot] = row
+
     def free(self, slot: int) -> None:
         """Give a slot and its memory back; its stream is no longer in memory."""
         self._taken[slot] = False
         self._free.append(slot)
         self._give_back(slot)
+
+    def _check(self, row: ByteArray) -> None:
+        if row.shape != (self.layout.row_bytes,):
+            raise ShapeError(
+                f"`row` must hold {self.layout.row_bytes} bytes, as its spec's layout says: got {row.shape}."
+            )
 
     def _give_back(self, slot: int) -> None:
         """Give the pages back that hold nothing but this row and other free ones."""

@@ -36,6 +36,10 @@ class Submission:
     #: Items that have been handed to a micro-batch.
     taken: int = 0
 
+    def is_over(self, _: asyncio.Future[Sequence[Outcome]]) -> None:
+        """It is answered: as far as it goes its stream may leave memory."""
+        self.stream.under_way -= 1
+
     def settle(self, outcome: Outcome) -> None:
         """Add the outcome of the next item; the request is answered when all have one."""
         self.outcomes.append(outcome)
@@ -72,12 +76,15 @@ class Batcher:
         Records that may wait in all; beyond it new requests are refused.
     max_queue_delay_ms
         A request whose turn would come later than this is refused.
+    max_replay
+        A stream gets no more records than its log may have after its snapshot, so that there is one in time.
     """
 
-    def __init__(self, *, max_batch_size: int, max_pending: int, max_queue_delay_ms: float) -> None:
+    def __init__(self, *, max_batch_size: int, max_pending: int, max_queue_delay_ms: float, max_replay: int) -> None:
         self._max_batch_size = max_batch_size
         self._max_pending = max_pending
         self._max_queue_delay_s = max_queue_delay_ms / 1000
+        self._max_replay = max_replay
         self._queues: dict[str, deque[Submission]] = {}
         self._waiting: dict[str, int] = {}
         self._in_round = 0
@@ -99,6 +106,8 @@ class Batcher:
                 "too many samples are waiting; send again after the time in Retry-After.",
                 retry_after_s=max(0.05, min(wait, 30.0)),
             )
+        submission.stream.under_way += 1
+        submission.done.add_done_callback(submission.is_over)
         self._queues.setdefault(stream_id, deque()).append(submission)
         self._set_waiting(stream_id, self._waiting.get(stream_id, 0) + len(submission.items))
         self._arrived.set()
@@ -129,6 +138,7 @@ class Batcher:
 
     def _take(self, stream_id: str, room: int) -> list[Waiting]:
         queue = self._queues.pop(stream_id)
+        room = min(room, max(1, self._max_replay - queue[0].stream.replay_length))
         taken: list[Waiting] = []
         while queue and len(taken) < room:
             submission = queue[0]

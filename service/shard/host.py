@@ -7,9 +7,9 @@ writes then fail (`Fenced`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -41,12 +41,17 @@ from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.batcher import Batcher, Item, Outcome, Submission
 from service.shard.engine_choice import EngineChoice, threads_of
+from service.shard.eviction import Eviction
 from service.shard.history import HistoryBook
+from service.shard.hydration import Hydration
+from service.shard.listing import Listing
+from service.shard.loading import Loader
 from service.shard.models import EngineRoom
 from service.shard.pipeline import Pipeline
-from service.shard.snapshots import Snapshotter
+from service.shard.snapshots import Snapshotter, is_long
 from service.shard.streams import HotStream, StreamForgotten, StreamTable
 from service.shard.upkeep import Upkeep
+from service.shard.warm_up import WarmUp
 from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
 
 log = structlog.get_logger(__name__)
@@ -81,14 +86,18 @@ class StreamHost:
         self._metrics = metrics
         self._engine = engine
         self._threads = threads_of(settings.engine_threads)
-        self._room = EngineRoom(engine.kind, threads=self._threads, executor=executor)
-        self._table = StreamTable(store, self._room, metrics)
+        self._room = EngineRoom(engine.kind, threads=self._threads, memory=settings.streams_bytes, executor=executor)
+        self._hydration = Hydration(Loader(store, self._room), metrics, lambda needed: self._eviction.make_room(needed))
+        self._table = StreamTable(store, self._room, self._hydration)
         self._batcher = Batcher(
             max_batch_size=settings.max_batch_size,
             max_pending=settings.max_pending,
             max_queue_delay_ms=settings.max_queue_delay_ms,
+            max_replay=settings.snapshot_every,
         )
         self._snapshotter = Snapshotter(store, self._room, metrics, every=settings.snapshot_every)
+        self._eviction = Eviction(self._table, self._snapshotter, metrics)
+        self._listing = Listing(store, self._room, self._table, self._info)
         self._history = HistoryBook()
         self._durability: Durability = "unknown"
         self._store_name = "unknown"
@@ -129,7 +138,7 @@ class StreamHost:
         self._tasks = [
             asyncio.create_task(self._pipeline.run(), name="pipeline"),
             asyncio.create_task(upkeep.run(), name="upkeep"),
-            asyncio.create_task(upkeep.warm_up(), name="warm-up"),
+            asyncio.create_task(WarmUp(self._store, self._room, self._table).run(), name="warm-up"),
         ]
 
     async def drain(self) -> None:
@@ -139,8 +148,9 @@ class StreamHost:
         if self._tasks:
             await asyncio.wait(self._tasks[:1], timeout=self._settings.shutdown_timeout_s)
         await _end(self._tasks)
+        await self._hydration.close()
         try:
-            await self._snapshotter.write(self._table.hot())
+            await self._snapshotter.write([stream for stream in self._table.hot() if is_long(stream.replay_length)])
         except (Problem, StoreError) as error:
             # The log has everything: the next start only replays more.
             log.warning("last_snapshots_failed", error=str(error))
@@ -190,7 +200,7 @@ class StreamHost:
     async def delete(self, stream_id: str) -> None:
         """Remove a stream, its log and its snapshots for good."""
         gone = Problem("stream_not_found", "no stream has this id.")
-        async with self._working_pipeline().working, self._snapshotter.writing:
+        async with self._table.claim(stream_id), self._working_pipeline().working, self._snapshotter.writing:
             try:
                 with self._store_problems():
                     removed = await self._table.delete(stream_id)
@@ -207,24 +217,7 @@ class StreamHost:
         """One page of descriptions."""
         with self._store_problems():
             ids, after = await self._store.list_ids(cursor, limit)
-        streams = []
-        for stream_id in ids:
-            try:
-                streams.append(await self._get(stream_id))
-            except Problem as problem:
-                # Deleted since the page was read, damaged, or not for this engine, which the log tells: the others can
-                # be listed.
-                if problem.code not in ("stream_not_found", "internal", "engine_unavailable"):
-                    raise
-
-        def look() -> list[StreamInfo]:
-            infos = []
-            for stream in streams:
-                with suppress(StreamForgotten):
-                    infos.append(self._info(stream))
-            return infos
-
-        return StreamPage(streams=await self._room.run(look), next_cursor=after)
+            return StreamPage(streams=await self._listing.entries(ids), next_cursor=after)
 
     async def _get(self, stream_id: str) -> HotStream:
         if self._pipeline is not None and self._pipeline.fenced:
@@ -383,7 +376,7 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
                 log.error("task_failed", task=task.get_name(), exc_info=error)
 
 
-def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[Any]]) -> Sample:
+def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: Mapping[str, NDArray[Any]]) -> Sample:
     """The sample to imagine: by default one typical gap after the last, all values missing."""
     last_t, gap = float(arrays["clock.last_t"]), float(arrays["clock.gap"])
     started = int(arrays["stream.samples"]) > 0

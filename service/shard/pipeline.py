@@ -126,6 +126,7 @@ class Pipeline:
 
     async def _process(self, batch: list[Waiting]) -> None:
         begun = clock.now()
+        batch = await self._with_room_in_logs(batch)
         outcomes: list[Outcome | Admitted] = [self._admit(waiting) for waiting in batch]
         fresh = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.NEW]
         try:
@@ -151,6 +152,23 @@ class Pipeline:
             await self._give_up([waiting for waiting in batch if waiting.stream.id == stream_id], reason)
         self._time(batch, begun, appended, stepped)
         await self._snapshot_where_due(fresh)
+
+    async def _with_room_in_logs(self, batch: list[Waiting]) -> list[Waiting]:
+        """The micro-batch without the streams whose replay would get too long, as the store takes no snapshot."""
+        streams = list(dict.fromkeys(waiting.stream for waiting in batch))
+        full = await self._snapshotter.write_full(streams)
+        refused = [waiting for waiting in batch if waiting.stream in full]
+        problem = Problem(
+            "store_unavailable",
+            "the store takes no snapshot of the stream, and its log may not grow further without one; send again with "
+            "the same `seq`.",
+            retry_after_s=1.0,
+        )
+        for waiting in refused:
+            waiting.submission.fail(problem)
+        for stream in full:
+            self._batcher.forget(stream.id, problem)
+        return [waiting for waiting in batch if waiting.stream not in full]
 
     # --- admit -------------------------------------------------------------------------------------------------------
 

@@ -182,6 +182,13 @@ class StreamStore:
         meta: bytes | None = await self._connection.read("GET", self._keys.meta(stream_id))
         return meta
 
+    async def read_metas(self, stream_ids: Sequence[str]) -> list[bytes | None]:
+        """`read_meta` for many streams in one round trip."""
+        metas: list[bytes | None] = await self._connection.read_many(
+            [("GET", self._keys.meta(stream_id)) for stream_id in stream_ids]
+        )
+        return metas
+
     async def delete(self, stream_id: str) -> bool:
         """Remove a stream with its log and snapshots; False where there was none."""
         shard = self._keys.shard_of(stream_id)
