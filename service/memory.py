@@ -42,10 +42,10 @@ def default_bytes(*, store_is_embedded: bool) -> int:
 def available_bytes() -> int:
     """Memory that this process may use: the machine's, or less where its container or service is limited to less."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([physical, *_limits()])
+    return min([physical, *limits()])
 
 
-def _limits(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
+def limits(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> Iterator[int]:
     """Limits of the control groups that this process is in, those above them included; none but on Linux."""
     try:
         lines = proc.read_text().splitlines()
@@ -68,4 +68,4 @@ def _limits(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/c
                 break
 
 
-__all__ = ["MIN_BYTES", "available_bytes", "default_bytes", "parse_size"]
+__all__ = ["MIN_BYTES", "available_bytes", "default_bytes", "limits", "parse_size"]

@@ -58,6 +58,8 @@ log = structlog.get_logger(__name__)
 
 Seen = TypeVar("Seen")
 
+LEASE_S = 10.0
+
 
 class StreamHost:
     """All streams of one store, served by this process.
@@ -114,7 +116,7 @@ class StreamHost:
         health = await self._store.self_check()
         self._durability = health.durability
         self._store_name = f"{health.server} {health.version}"
-        await self._store.acquire(range(self._store.num_shards))
+        await self._store.acquire(range(self._store.num_shards), lease_s=LEASE_S, by_force=True)
         self._metrics.store_up.set(1)
         self._pipeline = Pipeline(
             store=self._store,

@@ -23,7 +23,7 @@ from service import clock
 from service.problems import Problem
 from service.shard.models import EngineRoom, Model, RoomFull
 from service.shard.streams import HotStream, StreamMeta, not_for_this_engine
-from service.store import Snapshot, StoreCorrupt, StreamStore
+from service.store import StoreCorrupt, StoredStream, StreamStore
 
 log = structlog.get_logger(__name__)
 
@@ -32,21 +32,22 @@ MAX_REPLAY = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Readable:
     """A stream as it was read."""
 
-    id: str
+    stored: StoredStream
     meta: StreamMeta
-    snapshot: Snapshot | None
-    #: What came after the snapshot.
-    records: list[Record]
+
+    @property
+    def id(self) -> str:
+        return self.stored.stream_id
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """A stream whose snapshot is in a slab; its records are yet to be replayed."""
 
-    stored: Stored
+    stream: Readable
     model: Model
     slot: int
 
@@ -62,25 +63,22 @@ class Loader:
         self._store = store
         self._room = room
 
-    async def read(self, stream_ids: Sequence[str], deliver: Deliver) -> list[Stored]:
+    async def read(self, stream_ids: Sequence[str], deliver: Deliver) -> list[Readable]:
         """What the store has of these streams; those that it has not, or not whole, are delivered as problems."""
-        found: list[Stored] = []
-        for stream_id in stream_ids:
-            raw = await self._store.read_meta(stream_id)
-            if raw is None:
+        found: list[Readable] = []
+        for stream_id, stored in zip(stream_ids, await self._store.read_streams(stream_ids), strict=True):
+            if stored is None:
                 deliver(stream_id, Problem("stream_not_found", "no stream has this id; create it with PUT first."))
                 continue
             try:
-                meta = msgspec.json.decode(raw, type=StreamMeta)
-                snapshot = await self._store.read_snapshot(stream_id)
-                entries = await self._store.read_log(stream_id, 0 if snapshot is None else snapshot.position)
+                if isinstance(stored, StoreCorrupt):
+                    raise stored
+                found.append(Readable(stored, msgspec.json.decode(stored.meta, type=StreamMeta)))
             except (StoreCorrupt, SpecError, msgspec.MsgspecError) as error:
                 deliver(stream_id, _unreadable(stream_id, error))
-            else:
-                found.append(Stored(stream_id, meta, snapshot, [entry.record for entry in entries]))
         return found
 
-    async def load(self, streams: Sequence[Stored], deliver: Deliver) -> tuple[list[Stored], int]:
+    async def load(self, streams: Sequence[Readable], deliver: Deliver) -> tuple[list[Readable], int]:
         """Load as many as there is room for, and deliver them.
 
         Returns
@@ -88,65 +86,65 @@ class Loader:
         The streams that there was no room for, and the bytes that they lack.
         """
         placed, failed, needed = await self._room.run(partial(self._place, streams))
-        for stored, error in failed:
-            deliver(stored.id, _explained(stored.id, error))
-        for model_streams in _by_model(placed):
-            await self._replay(model_streams, deliver)
+        for stream, error in failed:
+            deliver(stream.id, _explained(stream.id, error))
+        for of_model in _by_model(placed):
+            await self._replay(of_model, deliver)
         return list(streams[len(placed) + len(failed) :]), needed
 
-    def _place(self, streams: Sequence[Stored]) -> tuple[list[Placed], list[tuple[Stored, Exception]], int]:
+    def _place(self, streams: Sequence[Readable]) -> tuple[list[Placed], list[tuple[Readable, Exception]], int]:
         """Bring snapshots into slabs until there is no room; with the streams that failed, and the bytes that lack."""
         placed: list[Placed] = []
-        failed: list[tuple[Stored, Exception]] = []
-        for number, stored in enumerate(streams):
+        failed: list[tuple[Readable, Exception]] = []
+        for stream in streams:
             try:
-                model = self._room.model(stored.meta.spec)
-                row_bytes = model.engine.bytes_per_stream
+                model = self._room.model(stream.meta.spec)
                 try:
-                    slot = self._room.load(model, _row_of(stored, model))
+                    slot = self._room.load(model, _row_of(stream, model))
                 except BaseException:
                     self._room.release(model)
                     raise
             except RoomFull as error:
-                return placed, failed, error.needed + (len(streams) - number - 1) * row_bytes
+                left = len(streams) - len(placed) - len(failed)
+                return placed, failed, error.needed + (left - 1) * model.engine.bytes_per_stream
             except Exception as error:
-                failed.append((stored, error))
+                failed.append((stream, error))
             else:
-                placed.append(Placed(stored, model, slot))
+                placed.append(Placed(stream, model, slot))
         return placed, failed, 0
 
     async def _replay(self, placed: Sequence[Placed], deliver: Deliver) -> None:
         """Bring streams of one model to where their logs end, all together."""
         model = placed[0].model
-        todo = [(stream.slot, record) for stream in placed for record in stream.stored.records]
+        todo = [(each.slot, entry.record) for each in placed for entry in each.stream.stored.entries]
         try:
             for start in range(0, len(todo), MAX_REPLAY):
                 await self._room.run(partial(_step, model, todo[start : start + MAX_REPLAY]))
-            ready = await self._room.run(lambda: [_ledger_of(stream) for stream in placed])
+            ledgers = await self._room.run(lambda: [_ledger_of(each) for each in placed])
         except BaseException as error:
             await self._room.run(partial(self._remove, placed))
-            if not isinstance(error, Exception) or len(placed) == 1:
+            if not isinstance(error, Exception):
                 raise
-            # One of them is to blame, and need not be the others' misfortune.
-            log.warning("replay_failed", streams=len(placed), error=repr(error))
-            for stream in placed:
-                await self._replay_alone(stream.stored, deliver)
-            return
-        for stream, ledger in zip(placed, ready, strict=True):
-            deliver(stream.stored.id, _hot(stream, ledger))
+            await self._replay_alone(placed, error, deliver)
+        else:
+            for each, ledger in zip(placed, ledgers, strict=True):
+                deliver(each.stream.id, _hot(each, ledger))
 
-    async def _replay_alone(self, stored: Stored, deliver: Deliver) -> None:
-        try:
-            left, needed = await self.load([stored], deliver)
+    async def _replay_alone(self, placed: Sequence[Placed], error: Exception, deliver: Deliver) -> None:
+        """One of these streams is to blame, and it need not be the others' misfortune."""
+        if len(placed) == 1:
+            deliver(placed[0].stream.id, error)
+            return
+        log.warning("replay_failed", streams=len(placed), error=repr(error))
+        for each in placed:
+            left, needed = await self.load([each.stream], deliver)
             if left:
-                raise RoomFull(needed)
-        except Exception as error:
-            deliver(stored.id, error)
+                deliver(each.stream.id, RoomFull(needed))
 
     def _remove(self, placed: Iterable[Placed]) -> None:
-        for stream in placed:
-            stream.model.slab.free(stream.slot)
-            self._room.release(stream.model)
+        for each in placed:
+            each.model.slab.free(each.slot)
+            self._room.release(each.model)
 
 
 def _by_model(placed: Iterable[Placed]) -> list[list[Placed]]:
@@ -165,29 +163,31 @@ def _ledger_of(stream: Placed) -> Ledger:
     return Ledger(model.spec, RowArrays(model.engine.layout, model.slab.rows[stream.slot]))
 
 
-def _hot(stream: Placed, ledger: Ledger) -> HotStream:
-    stored, now = stream.stored, clock.now()
+def _hot(placed: Placed, ledger: Ledger) -> HotStream:
+    stored, now = placed.stream.stored, clock.now()
     snapshot_position = 0 if stored.snapshot is None else stored.snapshot.position
     return HotStream(
-        id=stored.id,
-        meta=stored.meta,
-        model=stream.model,
-        slot=stream.slot,
+        id=stored.stream_id,
+        incarnation=stored.incarnation,
+        meta=placed.stream.meta,
+        model=placed.model,
+        slot=placed.slot,
         ledger=ledger,
-        position=snapshot_position + len(stored.records),
+        position=snapshot_position + len(stored.entries),
         snapshot_position=snapshot_position,
         snapshot_at=now,
         changed_at=now,
     )
 
 
-def _row_of(stored: Stored, model: Model) -> ByteArray:
-    if stored.snapshot is None:
+def _row_of(stream: Readable, model: Model) -> ByteArray:
+    snapshot = stream.stored.snapshot
+    if snapshot is None:
         return model.engine.initial_row()
-    state = StreamState.from_bytes(stored.snapshot.blob, model.engine.layout, model.spec)
+    state = StreamState.from_bytes(snapshot.blob, model.engine.layout, model.spec)
     if state.numerics != model.numerics:
         # Replay goes on from here with other last bits than before: worth knowing, not worth refusing.
-        log.warning("numerics_changed", stream_id=stored.id, then=state.numerics, now=model.numerics)
+        log.warning("numerics_changed", stream_id=stream.id, then=state.numerics, now=model.numerics)
     return state.row
 
 
@@ -206,4 +206,4 @@ def _unreadable(stream_id: str, error: Exception) -> Problem:
     return Problem("internal", "the stored stream cannot be read; the server's log says why.")
 
 
-__all__ = ["MAX_REPLAY", "Deliver", "Loader", "Stored"]
+__all__ = ["MAX_REPLAY", "Deliver", "Loader", "Readable"]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,7 +34,17 @@ from service.shard.history import HistoryBook
 from service.shard.models import EngineRoom, Model
 from service.shard.snapshots import Snapshotter
 from service.shard.streams import HotStream, StreamTable
-from service.store import Append, Durability, Fenced, StoreError, StoreFull, StoreUnavailable, StreamStore, encode_entry
+from service.store import (
+    Append,
+    Appended,
+    Durability,
+    Fenced,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    StreamStore,
+    encode_entry,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -212,11 +221,11 @@ class Pipeline:
         self._metrics.log_append_duration_seconds.observe(clock.now() - started)
         self._metrics.log_append_entries.inc(len(fresh))
         failed: dict[str, Problem] = {}
-        for append, outcome in zip(appends, outcomes, strict=True):
-            if outcome == "missing":
+        for append, appended in zip(appends, outcomes, strict=True):
+            if appended.outcome == "missing":
                 failed[append.stream_id] = Problem("stream_not_found", "the stream is not in the store any more.")
-            elif outcome == "mismatch":
-                log.error("log_mismatch", stream_id=append.stream_id)
+            elif appended.outcome == "mismatch":
+                log.error("log_mismatch", stream_id=append.stream_id, tail=appended.tail)
                 failed[append.stream_id] = _read_anew()
         return failed
 
@@ -227,6 +236,7 @@ class Pipeline:
         return [
             Append(
                 stream_id=stream_id,
+                incarnation=entries[0].stream.incarnation,
                 first_position=entries[0].position,
                 entries=[encode_entry(entry.record, entry.position, epoch) for entry in entries],
             )
@@ -234,7 +244,7 @@ class Pipeline:
             for epoch in [self._store.epoch_of(stream_id)]
         ]
 
-    async def _append_with_retries(self, appends: list[Append]) -> Sequence[str]:
+    async def _append_with_retries(self, appends: list[Append]) -> list[Appended]:
         for pause in APPEND_RETRY_PAUSES_S:
             try:
                 return await self._store.append(appends)

@@ -84,8 +84,11 @@ class Snapshotter:
             return found
 
         snapshots = await self._room.run(read)
-        await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
-        for stream, snapshot in snapshots:
+        outcomes = await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
+        for (stream, snapshot), outcome in zip(snapshots, outcomes, strict=True):
+            if outcome == "ahead":
+                log.error("snapshot_ahead_of_log", stream_id=stream.id, position=snapshot.position)
+                continue
             stream.snapshot_position = snapshot.position
             stream.snapshot_at = clock.now()
             self._metrics.snapshot_bytes.observe(len(snapshot.blob))
@@ -103,7 +106,7 @@ def _snapshot_of(stream: HotStream) -> Snapshot:
     state = stream.state()
     layout = stream.model.engine.layout
     applied = int(RowArrays(layout, state.row)["stream.records"])
-    return Snapshot(stream_id=stream.id, position=applied, blob=state.to_bytes(layout))
+    return Snapshot(stream_id=stream.id, incarnation=stream.incarnation, position=applied, blob=state.to_bytes(layout))
 
 
 __all__ = ["SHORT_REPLAY", "Snapshotter", "is_long"]

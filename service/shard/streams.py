@@ -40,6 +40,8 @@ class HotStream:
     """A stream whose state is in a slab."""
 
     id: str
+    #: Which stream of this id.
+    incarnation: str
     meta: StreamMeta
     model: Model
     slot: int
@@ -103,6 +105,8 @@ class StreamTable:
         self._hot: OrderedDict[str, HotStream] = OrderedDict()
         #: Streams that are on their way into memory.
         self._coming: dict[str, asyncio.Task[HotStream]] = {}
+        #: Those of them that nobody waits for.
+        self._idle: set[str] = set()
         #: One lock an id, as long as somebody holds it or waits for it.
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -128,8 +132,9 @@ class StreamTable:
                 return hot
             coming = self._coming.get(stream_id)
             if coming is None:
-                coming = self._bring(stream_id, idle=False)
-            else:
+                coming = self._bring(stream_id)
+            elif stream_id in self._idle:
+                self._idle.remove(stream_id)
                 self._source.hurry(stream_id)
             # Whoever goes away does not stop it: others may wait for it, and its place in a slab must be known.
             with suppress(RoomFull):  # it came while nobody waited, and there was no room
@@ -140,32 +145,30 @@ class StreamTable:
 
         Streams that cannot be had are passed over, but for a store that does not answer.
         """
-        coming = [
-            self._bring(stream_id, idle=True)
-            for stream_id in stream_ids
-            if stream_id not in self._hot and stream_id not in self._coming
-        ]
-        outcomes = await asyncio.gather(*coming, return_exceptions=True)
+        cold = [each for each in stream_ids if each not in self._hot and each not in self._coming]
+        self._idle.update(cold)
+        outcomes = await asyncio.gather(*map(self._bring, cold), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, StoreError) or not isinstance(outcome, Exception | HotStream):
                 raise outcome
         return not any(isinstance(outcome, RoomFull) for outcome in outcomes)
 
-    def _bring(self, stream_id: str, *, idle: bool) -> asyncio.Task[HotStream]:
-        coming = asyncio.create_task(self._come(stream_id, idle=idle), name="stream-coming")
+    def _bring(self, stream_id: str) -> asyncio.Task[HotStream]:
+        coming = asyncio.create_task(self._come(stream_id), name="stream-coming")
         self._coming[stream_id] = coming
         coming.add_done_callback(_retrieve)
         return coming
 
-    async def _come(self, stream_id: str, *, idle: bool) -> HotStream:
+    async def _come(self, stream_id: str) -> HotStream:
         try:
             async with self.claim(stream_id):
-                hot = self._hot[stream_id] = await self._source.bring(stream_id, idle=idle)
-                if idle:
+                hot = self._hot[stream_id] = await self._source.bring(stream_id, idle=stream_id in self._idle)
+                if stream_id in self._idle:
                     self._hot.move_to_end(stream_id, last=False)
                 return hot
         finally:
             del self._coming[stream_id]
+            self._idle.discard(stream_id)
 
     async def evict(self, streams: Sequence[HotStream]) -> None:
         """Let streams leave memory, whose records are all in the store."""
@@ -197,9 +200,9 @@ class StreamTable:
             except BaseException:
                 await self._room.run(partial(self._room.release, model))
                 raise
-        if not created:
+        if created is None:
             await self._room.run(partial(self._room.release, model))
-        return created
+        return created is not None
 
     def _model_that_fits(self, spec: ModelSpec) -> Model:
         model, memory = self._room.model(spec), self._room.memory

@@ -137,8 +137,8 @@ async def test_a_long_replay_is_spared_by_a_snapshot(open_host: OpenHost) -> Non
     await make(rig, "long", count=LONG)
     await make(rig, "c", "d")
     assert in_memory(rig) == {"c", "d"}
-    assert await rig.store.read_snapshot("short") is None
-    snapshot = await rig.store.read_snapshot("long")
+    assert (await rig.stored("short")).snapshot is None
+    snapshot = (await rig.stored("long")).snapshot
     assert snapshot is not None
     assert snapshot.position == LONG
     for stream_id, count in (("short", SHORT_REPLAY), ("long", LONG)):

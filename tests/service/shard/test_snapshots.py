@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.problems import Problem
-from service.store import Append, AppendOutcome, StoreUnavailable
+from service.store import Append, Appended, Snapshot, SnapshotOutcome, StoredStream, StoreUnavailable
 
 from .conftest import FaultyStore, Fold, OpenHost, Rig, assert_same, samples, tiny
 
@@ -25,12 +25,12 @@ async def test_a_replay_is_never_longer_than_it_may_be(
     longest = 0
     append = FaultyStore.append
 
-    async def watched(self: FaultyStore, batch: Sequence[Append]) -> list[AppendOutcome]:
+    async def watched(self: FaultyStore, batch: Sequence[Append]) -> list[Appended]:
         nonlocal longest
         outcomes = await append(self, batch)
-        for stream_id in {entry.stream_id for entry in batch}:
-            snapshot = await self.read_snapshot(stream_id)
-            longest = max(longest, len(await self.read_log(stream_id, 0 if snapshot is None else snapshot.position)))
+        for stored in await self.read_streams([entry.stream_id for entry in batch]):
+            assert isinstance(stored, StoredStream)
+            longest = max(longest, len(stored.entries))
         return outcomes
 
     monkeypatch.setattr(FaultyStore, "append", watched)
@@ -79,7 +79,7 @@ async def test_a_snapshot_is_the_state_at_its_position(open_host: OpenHost) -> N
     await rig.host.create("pump", spec)
     await rig.host.submit_samples("pump", samples(spec, 5))
     await rig.host.drain()
-    snapshot = await rig.store.read_snapshot("pump")
+    snapshot = (await rig.stored("pump")).snapshot
     assert snapshot is not None
     assert snapshot.position == 5
     second = await open_host()
@@ -158,10 +158,10 @@ async def test_a_deletion_waits_for_snapshots(rig: Rig, monkeypatch: pytest.Monk
     await rig.host.submit_samples("pump", samples(spec, 2))
     write, reached, go_on = rig.store.write_snapshots, asyncio.Event(), asyncio.Event()
 
-    async def slow(snapshots: object) -> None:
+    async def slow(snapshots: Sequence[Snapshot]) -> list[SnapshotOutcome]:
         reached.set()
         await go_on.wait()
-        await write(snapshots)  # type: ignore[arg-type]
+        return await write(snapshots)
 
     monkeypatch.setattr(rig.store, "write_snapshots", slow)
     writing = asyncio.create_task(rig.host._snapshotter.write(rig.host._table.hot()))
@@ -171,7 +171,7 @@ async def test_a_deletion_waits_for_snapshots(rig: Rig, monkeypatch: pytest.Monk
     assert not anew.done()
     go_on.set()
     await asyncio.gather(writing, anew)
-    assert await rig.store.read_snapshot("pump") is None
+    assert (await rig.stored("pump")).snapshot is None
     assert (await rig.host.describe("pump")).last_seq == 3
 
 

@@ -27,7 +27,7 @@ async def test_idle_streams_get_their_snapshot(open_host: OpenHost) -> None:
     async with asyncio.timeout(20):
         while rig.value("snapshots_total") == 0:
             await rig.host.describe("pump")
-    snapshot = await rig.store.read_snapshot("pump")
+    snapshot = (await rig.stored("pump")).snapshot
     assert snapshot is not None
     assert snapshot.position == SHORT_REPLAY + 1
     await until(lambda: rig.value("log_entries_since_snapshot_max") == 0)
@@ -44,7 +44,7 @@ async def test_a_short_replay_is_worth_no_snapshot(open_host: OpenHost) -> None:
     await until(lambda: rig.value("snapshots_total") == 1)
     await until(lambda: rig.value("log_entries_since_snapshot_max") == SHORT_REPLAY)
     await rig.host.drain()
-    assert await rig.store.read_snapshot("pump") is None
+    assert (await rig.stored("pump")).snapshot is None
 
 
 async def test_busy_streams_wait_for_theirs(open_host: OpenHost) -> None:
@@ -97,5 +97,5 @@ async def test_an_idle_host_sees_that_it_is_fenced(open_host: OpenHost) -> None:
     newer = await open_host()
     await until(lambda: not older.host.readiness().ready)
     assert older.host.readiness().reasons == ["fenced: another server has taken over"]
-    assert await newer.store.read_snapshot("pump") is None
+    assert (await newer.stored("pump")).snapshot is None
     await until(lambda: older.value("streams_hot") == 1)
