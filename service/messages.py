@@ -193,8 +193,7 @@ class StreamInfo(_Answer, frozen=True, kw_only=True, tag_field="status", tag="ho
 
 
 class ColdStream(_Answer, frozen=True, kw_only=True, tag_field="status", tag="cold"):
-    """A stream that waits in the store, in a list: where it stands is told by its own description, which brings it
-    into memory."""
+    """A listed stream that waits in the store. To describe it brings it into memory, and tells where it stands."""
 
     id: str
     spec: ModelSpec
