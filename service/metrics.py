@@ -92,6 +92,13 @@ class Metrics:
             "code",
         )
         self.http_requests_in_progress = self._gauge("http_requests_in_progress", "Requests that are being answered")
+        self.requests_refused = self._counter(
+            "requests_refused", "Requests refused before they were read, because too many were in progress", "reason"
+        )
+        self.admission_limit = self._gauge(
+            "admission_limit", "Requests that may be in progress now; it falls while the event loop is late"
+        )
+        self.connections_cut = self._counter("connections_cut", "Connections cut because they were overdue", "reason")
         self.http_request_body_bytes = self._histogram("http_request_body_bytes", "Size of request bodies", BYTES)
         self.ws_connections = self._gauge("ws_connections", "Open WebSocket connections")
         self.ws_messages = self._counter("ws_messages", "WebSocket messages", "direction")
@@ -164,6 +171,13 @@ class Metrics:
         self.log_entries_since_snapshot_max = self._gauge(
             "log_entries_since_snapshot_max", "Records that the longest replay would have to step again"
         )
+        self.shards_owned = self._gauge("shards_owned", "Shards that this server works on; 0 while it stands by")
+        self.lease_renew_failures = self._counter("lease_renew_failures", "Times the lease could not be prolonged")
+        self.store_rewound = self._counter(
+            "store_rewound", "Times the store came back without what it had acknowledged"
+        )
+        self.store_mended_streams = self._counter("store_mended_streams", "Streams that it got again from memory")
+        self.store_mended_records = self._counter("store_mended_records", "Records that it had lost of them")
         self.fenced_writes = self._counter("fenced_writes", "Writes refused because another owner had taken over")
 
     # --- how each is made --------------------------------------------------------------------------------------------

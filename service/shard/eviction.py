@@ -108,7 +108,7 @@ class Eviction:
 
 
 def _may_go(stream: HotStream) -> bool:
-    return not stream.under_way and not stream.abandoned
+    return not stream.under_way and not stream.abandoned and not stream.doubtful
 
 
 __all__ = ["Eviction"]

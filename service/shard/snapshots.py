@@ -13,7 +13,7 @@ from service import clock
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
 from service.shard.streams import HotStream, StreamForgotten
-from service.store import Snapshot, StoreError, StreamStore
+from service.store import Fenced, Snapshot, StoreError, StreamStore
 
 log = structlog.get_logger(__name__)
 
@@ -57,11 +57,18 @@ class Snapshotter:
         Returns
         -------
         Those for which it failed again.
+
+        Raises
+        ------
+        Fenced
+            Another owner has taken the shards.
         """
         full = [stream for stream in streams if stream.replay_length >= self._every]
         if full:
             try:
                 await self.write(full)
+            except Fenced:
+                raise
             except StoreError as error:
                 log.warning("snapshot_failed", error=str(error))
         return [stream for stream in full if stream.replay_length >= self._every]
@@ -80,19 +87,20 @@ class Snapshotter:
             found: list[tuple[HotStream, Snapshot]] = []
             for stream in streams:
                 with suppress(StreamForgotten):  # since it was chosen
-                    found.append((stream, _snapshot_of(stream)))
+                    found.append((stream, snapshot_of(stream)))
             return found
 
         snapshots = await self._room.run(read)
         outcomes = await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
         for (stream, snapshot), outcome in zip(snapshots, outcomes, strict=True):
-            if outcome == "ahead":
-                log.error("snapshot_ahead_of_log", stream_id=stream.id, position=snapshot.position)
+            if outcome in ("ahead", "missing"):
+                log.error(f"snapshot_{outcome}", stream_id=stream.id, position=snapshot.position)
+                stream.doubtful = True
                 continue
             stream.snapshot_position = snapshot.position
             stream.snapshot_at = clock.now()
             self._metrics.snapshot_bytes.observe(len(snapshot.blob))
-        self._metrics.snapshots.inc(len(snapshots))
+        self._metrics.snapshots.inc(outcomes.count("written"))
         self._metrics.snapshot_duration_seconds.observe(clock.now() - started)
 
     def _is_due(self, stream: HotStream) -> bool:
@@ -102,11 +110,12 @@ class Snapshotter:
         return stream.replay_length >= every
 
 
-def _snapshot_of(stream: HotStream) -> Snapshot:
+def snapshot_of(stream: HotStream) -> Snapshot:
+    """The stream's state as it is now; to be called in the engine's thread."""
     state = stream.state()
     layout = stream.model.engine.layout
     applied = int(RowArrays(layout, state.row)["stream.records"])
     return Snapshot(stream_id=stream.id, incarnation=stream.incarnation, position=applied, blob=state.to_bytes(layout))
 
 
-__all__ = ["SHORT_REPLAY", "Snapshotter", "is_long"]
+__all__ = ["MAX_PER_CALL", "SHORT_REPLAY", "Snapshotter", "is_long", "snapshot_of"]

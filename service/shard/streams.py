@@ -40,7 +40,7 @@ class HotStream:
     """A stream whose state is in a slab."""
 
     id: str
-    #: Which stream of this id.
+    #: Tells it from a stream of the same name before or after it.
     incarnation: str
     meta: StreamMeta
     model: Model
@@ -54,7 +54,9 @@ class HotStream:
     changed_at: float
     #: Requests that have brought records and are not answered yet: as long as there are any, it stays in memory.
     under_way: int = 0
-    #: Deleted, or a write happened whose outcome is not known: the slot may be another stream's, so hands off.
+    #: Whether the store may have more or less of it than memory has: to be reconciled before its next record.
+    doubtful: bool = False
+    #: Deleted, or given up: the slot may be another stream's, so hands off.
     abandoned: bool = False
 
     @property
@@ -105,6 +107,8 @@ class StreamTable:
         self._hot: OrderedDict[str, HotStream] = OrderedDict()
         #: Streams that are on their way into memory.
         self._coming: dict[str, asyncio.Task[HotStream]] = {}
+        #: Counts how often everything was forgotten.
+        self._era = 0
         #: Those of them that nobody waits for.
         self._idle: set[str] = set()
         #: One lock an id, as long as somebody holds it or waits for it.
@@ -137,7 +141,7 @@ class StreamTable:
                 self._idle.remove(stream_id)
                 self._source.hurry(stream_id)
             # Whoever goes away does not stop it: others may wait for it, and its place in a slab must be known.
-            with suppress(RoomFull):  # it came while nobody waited, and there was no room
+            with suppress(RoomFull, StreamForgotten):  # it came while nobody waited for it, or was forgotten: once more
                 await asyncio.shield(coming)
 
     async def warm(self, stream_ids: Iterable[str]) -> bool:
@@ -162,7 +166,14 @@ class StreamTable:
     async def _come(self, stream_id: str) -> HotStream:
         try:
             async with self.claim(stream_id):
-                hot = self._hot[stream_id] = await self._source.bring(stream_id, idle=stream_id in self._idle)
+                era = self._era
+                hot = await self._source.bring(stream_id, idle=stream_id in self._idle)
+                if era != self._era:
+                    # It was read before everything was forgotten, and may be older than what is stored by now.
+                    hot.abandoned = True
+                    await self._room.run(partial(self._unload, hot))
+                    raise StreamForgotten(stream_id)
+                self._hot[stream_id] = hot
                 if stream_id in self._idle:
                     self._hot.move_to_end(stream_id, last=False)
                 return hot
@@ -236,6 +247,33 @@ class StreamTable:
             hot.abandoned = True
             del self._hot[hot.id]
             await self._room.run(partial(self._unload, hot))
+
+    async def abandon_all(self) -> None:
+        """Forget every stream's memory, at once."""
+        self._era += 1
+        given_up, self._hot = list(self._hot.values()), OrderedDict()
+        for hot in given_up:
+            hot.abandoned = True
+
+        def unload() -> None:
+            for hot in given_up:
+                self._unload(hot)
+
+        await self._room.run(unload)
+
+    async def withdraw(self, streams: Iterable[HotStream], *, doubtful: bool) -> None:
+        """Take back what was admitted to these streams and not stepped; `doubtful`: it may be in their logs."""
+        affected = [stream for stream in streams if not stream.abandoned]
+
+        def go_back() -> None:
+            for stream in affected:
+                arrays = stream.arrays()
+                stream.ledger = Ledger(stream.spec, arrays)
+                stream.position = int(arrays["stream.records"])
+
+        for stream in affected:
+            stream.doubtful = stream.doubtful or doubtful
+        await self._room.run(go_back)
 
     def _unload(self, hot: HotStream) -> None:
         hot.model.slab.free(hot.slot)

@@ -32,15 +32,22 @@ class WarmUp:
     async def run(self) -> None:
         """Bring streams in until there are no more, or there is no more room."""
         started = clock.now()
-        cursor: str | None = None
         try:
-            while True:
-                ids, cursor = await self._store.list_ids(cursor, PAGE)
-                if not await self._warm(ids) or cursor is None:
-                    break
+            whole = await self._go_through()
         except (Problem, StoreError) as error:
             log.warning("warm_up_stopped", error=str(error))
-        log.info("warmed_up", streams=len(self._table), whole=cursor is None, seconds=round(clock.now() - started, 1))
+        else:
+            log.info("warmed_up", streams=len(self._table), all=whole, seconds=round(clock.now() - started, 1))
+
+    async def _go_through(self) -> bool:
+        """Whether there was room for all."""
+        cursor: str | None = None
+        while True:
+            ids, cursor = await self._store.list_ids(cursor, PAGE)
+            if not await self._warm(ids):
+                return False
+            if cursor is None:
+                return True
 
     async def _warm(self, ids: list[str]) -> bool:
         """Whether there is room for more."""

@@ -204,7 +204,12 @@ async def open_host(store_url: str, namespace: str) -> AsyncIterator[OpenHost]:
         url: str = store_url, *, timeout_s: float = 5.0, room_for: int | None = None, **settings: Any
     ) -> Rig:
         store = await FaultyStore.connect(url, namespace=namespace, num_shards=8, timeout_s=timeout_s)
-        rigs.append(Rig(store, Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000} | settings)))
+        rigs.append(
+            Rig(
+                store,
+                Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000, "take_over": True} | settings),
+            )
+        )
         if room_for is not None:
             rigs[-1].host._room.memory = memory_of(room_for)
         await rigs[-1].host.start()

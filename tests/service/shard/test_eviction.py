@@ -166,6 +166,7 @@ async def test_a_store_that_takes_no_snapshots_lets_only_short_replays_go(
             await rig.host.create("d", tiny())
         assert refused.value.code == "store_unavailable"
         assert in_memory(rig) == {"long", "c"}
+    await until(lambda: rig.host.readiness().ready)
     await rig.host.create("d", tiny())
     assert_same(await rig.arrays("long"), Fold(tiny()).apply(*samples(tiny(), LONG)).arrays)
 

@@ -10,7 +10,7 @@ from service.shard import upkeep
 from service.shard.snapshots import SHORT_REPLAY
 from service.store import StoreUnavailable
 
-from .conftest import OpenHost, Rig, samples, tiny, until
+from .conftest import OpenHost, samples, tiny, until
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,6 @@ async def test_a_short_replay_is_worth_no_snapshot(open_host: OpenHost) -> None:
     await rig.host.submit_samples("busier", samples(tiny(), SHORT_REPLAY + 1))
     await until(lambda: rig.value("snapshots_total") == 1)
     await until(lambda: rig.value("log_entries_since_snapshot_max") == SHORT_REPLAY)
-    await rig.host.drain()
     assert (await rig.stored("pump")).snapshot is None
 
 
@@ -74,15 +73,16 @@ async def test_the_fleet_is_measured(open_host: OpenHost) -> None:
     await until(lambda: rig.value("streams_hot") == 3 and rig.value("streams") == 3)
 
 
-async def test_a_store_that_goes_and_comes_is_seen(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_goes_and_comes_is_seen(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a sample: readiness and `store_up` tell."""
+    rig = await open_host(lease_s=0.3)
     await until(lambda: rig.value("store_up") == 1)
     with monkeypatch.context() as patch:
 
         async def unavailable() -> None:
             raise StoreUnavailable("the test has cut it off", outcome_unknown=False)
 
-        patch.setattr(rig.store, "ping", unavailable)
+        patch.setattr(rig.store, "renew", unavailable)
         await until(lambda: rig.value("store_up") == 0)
         assert not rig.host.readiness().ready
     await until(lambda: rig.value("store_up") == 1)
@@ -90,12 +90,12 @@ async def test_a_store_that_goes_and_comes_is_seen(rig: Rig, monkeypatch: pytest
 
 
 async def test_an_idle_host_sees_that_it_is_fenced(open_host: OpenHost) -> None:
-    """From the snapshot that it may not write; it goes on measuring, and writes nothing."""
+    """From the lease that it may not prolong, or the snapshot that it may not write; and it forgets what it had."""
     older = await open_host(snapshot_idle_s=0.2)
     await older.host.create("pump", tiny())
     await older.host.submit_samples("pump", samples(tiny(), SHORT_REPLAY + 1))
     newer = await open_host()
     await until(lambda: not older.host.readiness().ready)
-    assert older.host.readiness().reasons == ["fenced: another server has taken over"]
+    assert older.host.readiness().reasons[0].startswith("standby: ")
     assert (await newer.stored("pump")).snapshot is None
-    await until(lambda: older.value("streams_hot") == 1)
+    await until(lambda: older.value("streams_hot") == 0)

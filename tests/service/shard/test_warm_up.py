@@ -20,7 +20,7 @@ async def make(rig: Rig, count: int) -> None:
 
 
 def is_over(rig: Rig) -> bool:
-    return all(task.done() for task in rig.host._tasks if task.get_name() == "warm-up")
+    return rig.host._warming is not None and rig.host._warming.done()
 
 
 async def test_a_start_brings_all_streams_into_memory(
