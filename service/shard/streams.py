@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,6 +48,8 @@ class HotStream:
     """A stream whose state is in a slab."""
 
     id: str
+    #: Tells it from a stream of the same name before or after it.
+    incarnation: str
     meta: StreamMeta
     model: Model
     slot: int
@@ -57,7 +60,9 @@ class HotStream:
     snapshot_at: float
     #: When it came into memory, or was last given a record.
     changed_at: float
-    #: Deleted, or a write happened whose outcome is not known: the slot may be another stream's, so hands off.
+    #: Whether the store may have more or less of it than memory has: to be reconciled before its next record.
+    doubtful: bool = False
+    #: Deleted, or given up: the slot may be another stream's, so hands off.
     abandoned: bool = False
 
     @property
@@ -137,9 +142,9 @@ class StreamTable:
             except BaseException:
                 await self._room.run(partial(self._room.release, model))
                 raise
-        if not created:
+        if created is None:
             await self._room.run(partial(self._room.release, model))
-        return created
+        return created is not None
 
     async def delete(self, stream_id: str) -> bool:
         """Remove the stream from memory and store; False where there was none."""
@@ -159,22 +164,50 @@ class StreamTable:
             del self._hot[hot.id]
             await self._room.run(partial(self._unload, hot))
 
+    async def abandon_all(self) -> None:
+        """Forget every stream's memory, at once."""
+        given_up, self._hot = list(self._hot.values()), {}
+        for hot in given_up:
+            hot.abandoned = True
+
+        def unload() -> None:
+            for hot in given_up:
+                self._unload(hot)
+
+        await self._room.run(unload)
+
+    async def withdraw(self, streams: Iterable[HotStream], *, doubtful: bool) -> None:
+        """Take back what was admitted to these streams and not stepped; `doubtful`: it may be in their logs."""
+        affected = [stream for stream in streams if not stream.abandoned]
+
+        def go_back() -> None:
+            for stream in affected:
+                arrays = stream.arrays()
+                stream.ledger = Ledger(stream.spec, arrays)
+                stream.position = int(arrays["stream.records"])
+
+        for stream in affected:
+            stream.doubtful = stream.doubtful or doubtful
+        await self._room.run(go_back)
+
     def _unload(self, hot: HotStream) -> None:
         hot.model.slab.free(hot.slot)
         self._room.release(hot.model)
 
     async def _hydrate(self, stream_id: str) -> HotStream:
         started = clock.now()
-        raw = await self._store.read_meta(stream_id)
-        if raw is None:
+        [stored] = await self._store.read_streams([stream_id])
+        if stored is None:
             raise Problem("stream_not_found", "no stream has this id; create it with PUT first.")
         try:
-            meta = msgspec.json.decode(raw, type=StreamMeta)
-            snapshot = await self._store.read_snapshot(stream_id)
-            snapshot_position = 0 if snapshot is None else snapshot.position
-            tail = await self._store.read_log(stream_id, snapshot_position)
-            records = [entry.record for entry in tail]
-            model, slot, ledger = await self._room.run(partial(self._load, stream_id, meta.spec, snapshot, records))
+            if isinstance(stored, StoreCorrupt):
+                raise stored
+            meta = msgspec.json.decode(stored.meta, type=StreamMeta)
+            snapshot_position = 0 if stored.snapshot is None else stored.snapshot.position
+            records = [entry.record for entry in stored.entries]
+            model, slot, ledger = await self._room.run(
+                partial(self._load, stream_id, meta.spec, stored.snapshot, records)
+            )
         except (StoreCorrupt, StateFormatError, SpecError, msgspec.MsgspecError) as error:
             log.error("stream_unreadable", stream_id=stream_id, error=str(error))
             raise Problem("internal", "the stored stream cannot be read; the server's log says why.") from error
@@ -183,6 +216,7 @@ class StreamTable:
             raise _not_for_this_engine(error) from error
         hot = HotStream(
             id=stream_id,
+            incarnation=stored.incarnation,
             meta=meta,
             model=model,
             slot=slot,

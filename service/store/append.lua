@@ -1,22 +1,28 @@
 -- Append entries to the logs of many streams, each at a given position.
--- After the shards, for each stream: KEYS meta, log, snapshots; ARGV first position, number of entries, the entries.
--- Returns for each stream: appended | already (the same bytes are there) | mismatch | missing.
+-- After the shards, for each stream: KEYS meta, log, snapshots;
+-- ARGV incarnation, first position, number of entries, the entries.
+-- Returns for each stream two things. The outcome: appended | already (the same bytes are there) | mismatch | missing
+-- (there is none, or one of another incarnation). And the position of its last record, 0 where it is missing.
 --
 -- A script that fails half way leaves what it wrote: so everything is decided first, and written only then.
+
+-- Arguments of one RPUSH; Lua's stack has room for a few thousand.
+local MAX_PUSHED = 1000
+
 local outcomes, accepted = {}, {}
 while next_key <= #KEYS do
   local meta, log, snapshots = KEYS[next_key], KEYS[next_key + 1], KEYS[next_key + 2]
-  local first, count = tonumber(ARGV[next_arg]), tonumber(ARGV[next_arg + 1])
-  local from = next_arg + 2
+  local first, count = tonumber(ARGV[next_arg + 1]), tonumber(ARGV[next_arg + 2])
+  local from = next_arg + 3
   local last = first + count - 1
-  local outcome = 'mismatch'
-  if redis.call('EXISTS', meta) == 0 then
-    outcome = 'missing'
-  else
-    local tail = tail_position(log, snapshots)
+  local outcome, tail = 'missing', 0
+  if redis.call('HGET', meta, 'incarnation') == ARGV[next_arg] then
+    outcome = 'mismatch'
+    tail = tail_position(log, snapshots)
     if first == tail + 1 then
       outcome = 'appended'
-      accepted[#accepted + 1] = {log, from, count}
+      accepted[#accepted + 1] = {log, from, from + count - 1}
+      tail = last
     elseif last <= tail then
       -- Counted from the tail, -1 is the last entry.
       local present = redis.call('LRANGE', log, first - tail - 1, last - tail - 1)
@@ -30,12 +36,14 @@ while next_key <= #KEYS do
     end
   end
   outcomes[#outcomes + 1] = outcome
+  outcomes[#outcomes + 1] = tail
   next_key, next_arg = next_key + 3, from + count
 end
 
 for _, append in ipairs(accepted) do
-  for i = append[2], append[2] + append[3] - 1 do
-    redis.call('RPUSH', append[1], ARGV[i])
+  local log, from, to = append[1], append[2], append[3]
+  for start = from, to, MAX_PUSHED do
+    redis.call('RPUSH', log, unpack(ARGV, start, math.min(start + MAX_PUSHED - 1, to)))
   end
 end
 return outcomes

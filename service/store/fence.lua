@@ -1,9 +1,11 @@
--- Begins every script that writes: go on only if the caller owns every shard that it names.
+-- Begins every script that reads or writes streams: go on only if the caller owns every shard that it names.
 -- KEYS[1..n] owner keys of the shards; ARGV[1] = n, ARGV[2..n+1] the caller's tokens for them.
+-- Returns otherwise: fenced, which of the shards, the token that is there ('' where there is none).
 local shards = tonumber(ARGV[1])
 for i = 1, shards do
-  if redis.call('GET', KEYS[i]) ~= ARGV[i + 1] then
-    return {'fenced', i}
+  local token = redis.call('GET', KEYS[i])
+  if token ~= ARGV[i + 1] then
+    return {'fenced', i, token or ''}
   end
 end
 local next_key, next_arg = shards + 1, shards + 2

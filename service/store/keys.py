@@ -1,11 +1,12 @@
 """Where things are in the store.
 
 =================================  ======  =============================================================
-``liquid:layout``                  hash    `version` of this layout and `num_shards`, set by the first start
-``liquid:{s007}:epoch``            int     how often the shard was acquired
-``liquid:{s007}:owner``            string  token of its owner, ``epoch:uuid``
+``liquid:layout``                  hash    `version` of this layout, `num_shards`, `store_id`; set by the first start
+``liquid:{s007}:epoch``            int     of the last acquisition; only grows
+``liquid:{s007}:owner``            string  token of its owner, ``epoch:name``
+``liquid:{s007}:lease``            string  name of the owner, as long as its lease is alive
 ``liquid:{s007}:ids``              zset    ids of its streams, all with score 0 and so in the order of their bytes
-``liquid:{s007}:meta:<id>``        string  what the service keeps of a stream beside log and snapshots
+``liquid:{s007}:meta:<id>``        hash    `incarnation` of the stream; `meta`, what else the service keeps of it
 ``liquid:{s007}:log:<id>``         list    entries since the older snapshot, at least one once there was one
 ``liquid:{s007}:snap:<id>``        hash    snapshots `a` and `b`; `newest` of them; its `position`; the `older`'s
 =================================  ======  =============================================================
@@ -37,6 +38,13 @@ class Keys:
 
     def owner(self, shard: int) -> str:
         return f"{self._tag(shard)}owner"
+
+    def lease(self, shard: int) -> str:
+        return f"{self._tag(shard)}lease"
+
+    def of_owner(self, shard: int) -> tuple[str, str, str]:
+        """Epoch, owner and lease: what an acquisition writes."""
+        return self.epoch(shard), self.owner(shard), self.lease(shard)
 
     def ids(self, shard: int) -> str:
         return f"{self._tag(shard)}ids"

@@ -1,7 +1,8 @@
 -- Store snapshots of many streams and shorten their logs.
 -- After the shards, for each stream: KEYS meta, log, snapshots;
--- ARGV position, the snapshot, and the generation that the caller found unreadable ('' if none).
--- Returns for each stream: written | stale (a newer one is there) | ahead (of the log) | missing.
+-- ARGV incarnation, position, the snapshot, and the generation that the caller found unreadable ('' if none).
+-- Returns for each stream: written | stale (a newer one is there) | ahead (of the log) | missing (there is no such
+-- stream, or one of another incarnation).
 --
 -- Two generations are kept, and the log back to the older one: should the newest be unreadable one day, the older one
 -- and a longer replay give the same state. The log keeps its last entry in any case, which carries the position.
@@ -9,7 +10,7 @@ local OTHER = {a = 'b', b = 'a'}
 local outcomes, writes = {}, {}
 while next_key <= #KEYS do
   local meta, log, snapshots = KEYS[next_key], KEYS[next_key + 1], KEYS[next_key + 2]
-  local position, blob, unreadable = tonumber(ARGV[next_arg]), ARGV[next_arg + 1], ARGV[next_arg + 2]
+  local position, blob, unreadable = tonumber(ARGV[next_arg + 1]), ARGV[next_arg + 2], ARGV[next_arg + 3]
   local known = redis.call('HMGET', snapshots, 'newest', 'position', 'older')
   local newest, newest_position, older = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
   if newest and newest == unreadable then
@@ -17,7 +18,7 @@ while next_key <= #KEYS do
   end
   local tail = tail_position(log, snapshots)
   local outcome = 'written'
-  if redis.call('EXISTS', meta) == 0 then
+  if redis.call('HGET', meta, 'incarnation') ~= ARGV[next_arg] then
     outcome = 'missing'
   elseif position > tail then
     outcome = 'ahead'
@@ -29,7 +30,7 @@ while next_key <= #KEYS do
     writes[#writes + 1] = {log, snapshots, newest and OTHER[newest] or 'a', position, newest_position, blob, tail}
   end
   outcomes[#outcomes + 1] = outcome
-  next_key, next_arg = next_key + 3, next_arg + 3
+  next_key, next_arg = next_key + 3, next_arg + 4
 end
 
 for _, write in ipairs(writes) do

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from redis.asyncio import Redis
 
 from service.problems import Problem
 from service.shard.batcher import MAX_PER_STREAM
-from service.store import StoreUnavailable
+from service.store import Snapshot, SnapshotOutcome, StoreUnavailable
 
 from .conftest import Fold, OpenHost, Rig, assert_same, samples, tiny
 
@@ -65,10 +66,10 @@ async def test_a_snapshot_is_the_state_at_its_position(open_host: OpenHost) -> N
     await rig.host.create("pump", spec)
     await rig.host.submit_samples("pump", samples(spec, 5))
     await rig.host.drain()
-    snapshot = await rig.store.read_snapshot("pump")
+    second = await open_host()
+    snapshot = (await second.stored("pump")).snapshot
     assert snapshot is not None
     assert snapshot.position == 5
-    second = await open_host()
     assert_same(await second.arrays("pump"), Fold(spec).apply(*samples(spec, 5)).arrays)
     assert second.value("replay_entries_total") == 0
 
@@ -84,7 +85,7 @@ async def test_a_damaged_snapshot_costs_a_longer_replay(open_host: OpenHost, sto
     for start in range(0, 40, 5):
         await rig.host.submit_samples("pump", sent[start : start + 5])
     await rig.host.drain()
-    await damage(store_url, rig.store._keys.snapshots("pump"), which)
+    await damage(store_url, rig.store._layout.keys.snapshots("pump"), which)
     second = await open_host()
     if which == "newest":
         assert_same(await second.arrays("pump"), Fold(spec).apply(*sent).arrays)
@@ -139,10 +140,10 @@ async def test_a_deletion_waits_for_snapshots(rig: Rig, monkeypatch: pytest.Monk
     await rig.host.submit_samples("pump", samples(spec, 2))
     write, reached, go_on = rig.store.write_snapshots, asyncio.Event(), asyncio.Event()
 
-    async def slow(snapshots: object) -> None:
+    async def slow(snapshots: Sequence[Snapshot]) -> list[SnapshotOutcome]:
         reached.set()
         await go_on.wait()
-        await write(snapshots)  # type: ignore[arg-type]
+        return await write(snapshots)
 
     monkeypatch.setattr(rig.store, "write_snapshots", slow)
     writing = asyncio.create_task(rig.host._snapshotter.write(rig.host._table.hot()))
@@ -152,7 +153,7 @@ async def test_a_deletion_waits_for_snapshots(rig: Rig, monkeypatch: pytest.Monk
     assert not anew.done()
     go_on.set()
     await asyncio.gather(writing, anew)
-    assert await rig.store.read_snapshot("pump") is None
+    assert (await rig.stored("pump")).snapshot is None
     assert (await rig.host.describe("pump")).last_seq == 3
 
 
