@@ -10,10 +10,11 @@ for i = 1, shards do
 end
 local next_key, next_arg = shards + 1, shards + 2
 
--- Position of the last record of a stream. An entry carries it from its 9th byte on (see codec.py).
+-- Position of the last record of a stream. An entry carries it from its 9th byte on (see codec.py). One that is too
+-- short for that counts as lost: it must not stop a call for many streams.
 local function tail_position(log, snapshots)
   local tail = redis.call('LINDEX', log, -1)
-  if tail then
+  if tail and #tail >= 16 then
     return (struct.unpack('<I8', tail, 9))
   end
   return tonumber(redis.call('HGET', snapshots, 'position') or 0)

@@ -159,18 +159,14 @@ class Rig:
         """One number of the metrics; 0 where it was never counted."""
         return self.metrics.registry.get_sample_value(f"liquid_{name}", labels) or 0.0
 
-    async def stored(self, stream_id: str) -> StoredStream:
-        """What the store has of a stream."""
-        [stream] = await self.store.read_streams([stream_id])
-        assert isinstance(stream, StoredStream), stream
-        return stream
-
-    async def positions(self, stream_id: str) -> list[int]:
-        """Of the records in the log after the newest snapshot."""
-        return [entry.position for entry in (await self.stored(stream_id)).entries]
-
     async def arrays(self, stream_id: str) -> Arrays:
         return load(await self.host.export_state(stream_id))
+
+    async def stored(self, stream_id: str) -> StoredStream:
+        """What the store has of a stream."""
+        [found] = await self.store.read_streams([stream_id])
+        assert isinstance(found, StoredStream)
+        return found
 
     async def at_rest(self) -> None:
         """Wait for what the pipeline does after it has answered: snapshots."""
@@ -193,7 +189,12 @@ async def open_host(store_url: str, namespace: str) -> AsyncIterator[OpenHost]:
 
     async def open_host(url: str = store_url, *, timeout_s: float = 5.0, **settings: Any) -> Rig:
         store = await FaultyStore.connect(url, namespace=namespace, num_shards=8, timeout_s=timeout_s)
-        rigs.append(Rig(store, Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000} | settings)))
+        rigs.append(
+            Rig(
+                store,
+                Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000, "take_over": True} | settings),
+            )
+        )
         await rigs[-1].host.start()
         return rigs[-1]
 
