@@ -2,8 +2,7 @@
 -- KEYS[1..n] owner keys of the shards; ARGV[1] = n, ARGV[2..n+1] the caller's tokens for them.
 -- Returns otherwise: fenced, which of the shards, the token that is there ('' where there is none).
 local shards = tonumber(ARGV[1])
-for i = 1, shards do
-  local token = redis.call('GET', KEYS[i])
+for i, token in ipairs(redis.call('MGET', unpack(KEYS, 1, shards))) do
   if token ~= ARGV[i + 1] then
     return {'fenced', i, token or ''}
   end
