@@ -24,7 +24,9 @@ while next_key <= #KEYS do
     tail = tail_position(log, snapshots)
     if first == tail + 1 then
       outcome = 'appended'
-      accepted[#accepted + 1] = {log, from, from + count - 1}
+      accepted[#accepted + 1] = log
+      accepted[#accepted + 1] = from
+      accepted[#accepted + 1] = from + count - 1
       tail = last
     elseif last <= tail then
       -- Counted from the tail, -1 is the last entry.
@@ -43,8 +45,8 @@ while next_key <= #KEYS do
   next_key, next_arg = next_key + 3, from + count
 end
 
-for _, append in ipairs(accepted) do
-  local log, from, to = append[1], append[2], append[3]
+for i = 1, #accepted, 3 do
+  local log, from, to = accepted[i], accepted[i + 1], accepted[i + 2]
   for start = from, to, MAX_PUSHED do
     redis.call('RPUSH', log, unpack(ARGV, start, math.min(start + MAX_PUSHED - 1, to)))
   end
