@@ -35,6 +35,7 @@ _MESSAGES = (
     messages.LabelResult,
     messages.PredictResult,
     messages.StreamInfo,
+    messages.ColdStream,
     messages.StreamPage,
     messages.StreamHistory,
     messages.Readiness,

@@ -3,6 +3,7 @@
 -- Returns for each stream nothing where there is none, or:
 -- incarnation, meta, generation of the newest snapshot, the snapshot asked for, the entries after it, and the position
 -- of the last record.
+-- The last entry is among them in any case: how many there are is its word, and the caller can check it.
 local OTHER = {a = 'b', b = 'a'}
 local streams = {}
 while next_key <= #KEYS do
@@ -21,7 +22,7 @@ while next_key <= #KEYS do
     local tail = tail_position(log, snapshots)
     local entries = tail - (snapshot and tonumber(position) or 0)
     stream[3], stream[4] = newest, snapshot or false
-    stream[5] = entries > 0 and redis.call('LRANGE', log, string.format('%.0f', -entries), -1) or {}
+    stream[5] = redis.call('LRANGE', log, string.format('%.0f', -math.max(1, entries)), -1)
     stream[6] = tail
   end
   streams[#streams + 1] = stream
