@@ -89,8 +89,8 @@ class Reading:
         if start + len(entries) < self.tail:
             # A log that was mended begins after its snapshot, and may be empty: without that one nothing is left.
             raise StoreCorrupt(
-                f"records {start + 1} to {self.tail} are not there, and no snapshot that holds them can be read; restore "
-                "the store from its backup, or delete the stream"
+                f"records {start + 1} to {self.tail} are not there, and no snapshot that holds them can be read; "
+                "restore the store from its backup, or delete the stream"
             )
         return entries
 

@@ -1,8 +1,8 @@
 """Play one seed and print its history, or sweep over many.
 
-    python -m tests.simulation --seed 1234
-    python -m tests.simulation --sweep 1000 --from 5000
-    python -m tests.simulation --seed 7 --faults crash,rewound
+python -m tests.simulation --seed 1234
+python -m tests.simulation --sweep 1000 --from 5000
+python -m tests.simulation --seed 7 --faults crash,rewound
 """
 
 # ruff: noqa: T201 -- what it is for
@@ -88,7 +88,10 @@ def _told(history: History) -> list[tuple[float, str]]:
     lines += [(life.born_at, f"store  {life.stream_id} begins") for life in history.lives]
     lines += [(life.died_at, f"store  {life.stream_id} ends") for life in history.lives if life.died_at is not None]
     lines += [(told.at, f"told   {told.stream_id} expects sample {told.expected_seq}") for told in history.told]
-    lines += [(read.ended_at, f"read   {read.stream_id} has sample {read.last_seq}{' (stale)' if read.stale else ''}") for read in history.reads]
+    lines += [
+        (read.ended_at, f"read   {read.stream_id} has sample {read.last_seq}{' (stale)' if read.stale else ''}")
+        for read in history.reads
+    ]
     return lines
 
 

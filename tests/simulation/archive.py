@@ -8,8 +8,8 @@ from collections.abc import Callable
 import msgspec
 
 from service.shard.streams import StreamMeta
-from service.store.keys import Keys
 from service.store.codec import decode_entry, entry_position
+from service.store.keys import Keys
 from tests.simulation.history import Life, Written
 from tests.simulation.memory_server import MemoryServer, Value
 

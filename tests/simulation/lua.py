@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -133,19 +134,25 @@ def _argument(value: Any) -> bytes:
     return f"{value:.17g}".encode()
 
 
-_FORMATS = {b"<I8": struct.Struct("<Q"), b"<I4": struct.Struct("<I"), b"<I2": struct.Struct("<H")}
+_UNSIGNED = {"1": "B", "2": "H", "4": "I", "8": "Q"}
 
 
-def _unpack(format_: bytes, data: bytes, start: int = 1) -> tuple[int, int]:
-    """``struct.unpack`` for the formats that the scripts use: the value, and where the next one begins."""
-    layout = _FORMATS[format_]
+@cache
+def _layout(format_: bytes) -> struct.Struct:
+    """Python's name for a format of Lua's struct library: little-endian unsigned integers and doubles."""
+    return struct.Struct(re.sub(r"I([1248])", lambda match: _UNSIGNED[match[1]], format_.decode()))
+
+
+def _unpack(format_: bytes, data: bytes, start: int = 1) -> tuple[int | float, ...]:
+    """``struct.unpack``: the values, and where the next one begins."""
+    layout = _layout(format_)
     if len(data) < start - 1 + layout.size:
         raise lua51.LuaError("data string too short")
-    return layout.unpack_from(data, start - 1)[0], start + layout.size
+    return *layout.unpack_from(data, start - 1), start + layout.size
 
 
-def _pack(format_: bytes, value: float) -> bytes:
-    return _FORMATS[format_].pack(int(value))
+def _pack(format_: bytes, *values: float) -> bytes:
+    return _layout(format_).pack(*map(int, values))
 
 
 __all__ = ["Reply", "Scripts", "Status", "error_of", "text_of"]

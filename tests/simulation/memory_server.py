@@ -265,6 +265,11 @@ class MemoryServer:
     def _get(self, key: bytes) -> Reply:
         return None if self._get_value(key) is None else self._typed(key, bytes)
 
+    @_command()
+    def _mget(self, *keys: bytes) -> Reply:
+        values = [self._get_value(key) for key in keys]
+        return [value if isinstance(value, bytes) else None for value in values]
+
     @_command(grows=True)
     def _set(self, key: bytes, value: bytes, *options: bytes) -> Reply:
         words = [option.upper() for option in options]
@@ -356,7 +361,7 @@ class MemoryServer:
     def _hlen(self, key: bytes) -> Reply:
         return len(self._typed(key, dict))
 
-    # --- sorted sets, all of whose scores are the same -----------------------------------------------------------------
+    # --- sorted sets, all of whose scores are the same ---------------------------------------------------------------
 
     @_command(grows=True)
     def _zadd(self, key: bytes, *pairs: bytes) -> Reply:

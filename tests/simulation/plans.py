@@ -53,7 +53,9 @@ class Plan:
 
     def place_of_sample(self, seq: int) -> int:
         """Where among the records the sample of a number is; the end, where there is none."""
-        places = (place for place, record in enumerate(self.records) if isinstance(record, Sample) and record.seq == seq)
+        places = (
+            place for place, record in enumerate(self.records) if isinstance(record, Sample) and record.seq == seq
+        )
         return next(places, len(self.records))
 
 

@@ -27,9 +27,7 @@ def sound() -> History:
     folded = fold(REGRESSION, RECORDS, {2, 4})
     life = Life("pump", REGRESSION, born_at=0.5, position=4, states={"in memory": folded.states[4]})
     life.writes = [Written(float(at), at, 1, record) for at, record in enumerate(RECORDS, 1)]
-    acks = [
-        Ack("pump", record, at - 0.1, at + 0.1, folded.predictions.get(at)) for at, record in enumerate(RECORDS, 1)
-    ]
+    acks = [Ack("pump", record, at - 0.1, at + 0.1, folded.predictions.get(at)) for at, record in enumerate(RECORDS, 1)]
     read = Read("pump", 5.0, 5.1, last_seq=3, position=4, state=folded.states[4])
     return History(lives=[life], sent={"pump": [*RECORDS]}, acks=acks, reads=[read])
 

@@ -24,6 +24,7 @@ COMMANDS: list[tuple[str | int, ...]] = [
     ("SET", "sim:s", "3", "XX"),
     ("GET", "sim:s"),
     ("GET", "sim:none"),
+    ("MGET", "sim:s", "sim:none"),
     ("PEXPIRE", "sim:none", 9),
     ("PTTL", "sim:none"),
     ("PTTL", "sim:s"),
@@ -59,6 +60,9 @@ COMMANDS: list[tuple[str | int, ...]] = [
     ("ZREM", "sim:z", "a", "none"),
     ("DEL", "sim:z", "sim:none"),
     ("UNLINK", "sim:h"),
+    ("MGET", "sim:q", "sim:s"),
+    ("PERSIST", "sim:none"),
+    ("PERSIST", "sim:s"),
     ("EVALSHA", "0" * 40, 0),
     ("EVAL", "return {1, 2.9, -2.9, false, 5}", 0),
     ("EVAL", "return {KEYS[1], ARGV[1], true, nil, 5}", 1, "k", "v"),
@@ -71,6 +75,9 @@ COMMANDS: list[tuple[str | int, ...]] = [
     ("EVAL", "return redis.call('SET', KEYS[1], 2^40)", 1, "sim:n"),
     ("EVAL", "return {redis.call('GET', KEYS[1]), type(redis.call('GET', 'sim:none')), 2^53}", 1, "sim:n"),
     ("EVAL", "return struct.pack('<I8', 77)", 0),
+    ("EVAL", "return struct.pack('<I8I4', 77, 5)", 0),
+    ("EVAL", "return {struct.unpack('<I8I4', ARGV[1], 2)}", 0, "x" + "A" * 12),
+    ("EVAL", "return {struct.unpack('<I8', ARGV[1], 2)}", 0, "too short"),
     ("EVAL", "return {struct.unpack('<I8', ARGV[1], 3)}", 0, "xx" + "A" * 8 + "y"),
 ]
 

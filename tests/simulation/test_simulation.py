@@ -37,12 +37,19 @@ def test_faults_are_not_only_drawn_but_happen() -> None:
         refused += len(played.history.told)
 
     text = "\n".join(traces)
-    for event in ("fault: crash", "fault: zombie", "fault: store-paused", "append_unknown", "fenced", "server 2 serves"):
+    for event in (
+        "fault: crash",
+        "fault: zombie",
+        "fault: store-paused",
+        "append_unknown",
+        "fenced",
+        "server 2 serves",
+    ):
         assert event in text, event
     assert min(repeats, removals, refused) > 0
 
 
-def test_a_seed_is_one_history(tmp_path: Path) -> None:
+def test_a_seed_is_one_history() -> None:
     """Another process, with other hashes of strings, plays the same events at the same moments."""
     outputs = {
         subprocess.run(

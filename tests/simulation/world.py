@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from unittest import mock
@@ -27,7 +28,7 @@ from tests.simulation.history import History, Loss
 from tests.simulation.loop import Process, VirtualLoop, exponential
 from tests.simulation.memory_server import MemoryServer
 from tests.simulation.nemesis import Nemesis
-from tests.simulation.plans import Plan, draw_plan
+from tests.simulation.plans import draw_plan
 from tests.simulation.server import Server
 from tests.simulation.transport import Client, Machine
 
@@ -315,8 +316,6 @@ class World:
             name = str(event.pop("event"))
             error = event.pop("exc_info", None)
             if error is True:
-                import sys
-
                 error = repr(sys.exc_info()[1])
             facts = _facts(event) + (f" {error}" if error else "")
             self._run.trace.append((self._loop.time(), "log", f"{level}: {name}{facts}"))
