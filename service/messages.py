@@ -170,7 +170,7 @@ class DriftSummary(_Answer, frozen=True, kw_only=True):
     last_seq: int | None
 
 
-class StreamInfo(_Answer, frozen=True, kw_only=True):
+class StreamInfo(_Answer, frozen=True, kw_only=True, tag_field="status", tag="hot"):
     """A stream's description."""
 
     id: str
@@ -196,10 +196,18 @@ class StreamInfo(_Answer, frozen=True, kw_only=True):
     stale: bool = False
 
 
+class ColdStream(_Answer, frozen=True, kw_only=True, tag_field="status", tag="cold"):
+    """A listed stream that waits in the store. To describe it brings it into memory, and tells where it stands."""
+
+    id: str
+    spec: ModelSpec
+    created_at: float
+
+
 class StreamPage(_Answer, frozen=True, kw_only=True):
     """One page of the streams; pass `next_cursor` on to get the following one, `null` ends."""
 
-    streams: list[StreamInfo]
+    streams: list[StreamInfo | ColdStream]
     next_cursor: str | None
 
 
@@ -254,6 +262,7 @@ class Version(_Answer, frozen=True, kw_only=True):
 
 
 __all__ = [
+    "ColdStream",
     "DriftSummary",
     "ErrorSummary",
     "HistoryPoint",

@@ -221,6 +221,13 @@ class StreamStore:
         reply = await self._ownership.run(scripts.CREATE, [shard], keys, [stream_id, incarnation, meta])
         return incarnation if reply[0] else None
 
+    async def read_metas(self, stream_ids: Sequence[str]) -> list[bytes | None]:
+        """What `create` was given for each of these streams, in one round trip; `None` where there is none."""
+        metas: list[bytes | None] = await self._connection.read_many(
+            [("HGET", self._keys.meta(stream_id), "meta") for stream_id in stream_ids]
+        )
+        return metas
+
     async def delete(self, stream_id: str) -> bool:
         """Remove a stream with its log and snapshots; False where there was none.
 
