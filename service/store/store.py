@@ -302,7 +302,7 @@ class StreamStore:
         found: list[Tail | None] = []
         for chunk in _by_number(stream_ids, _MAX_TAILS):
             replies = await self._on_streams(
-                scripts.TAILS, chunk, id_of=str, keys_of=self._keys.of_stream, args_of=lambda _: (), width=2
+                scripts.TAILS, chunk, id_of=str, keys_of=self._keys.of_log, args_of=lambda _: (), width=2
             )
             found += [
                 None if incarnation is None else Tail(incarnation.decode(), position)
@@ -336,7 +336,7 @@ class StreamStore:
             scripts.APPEND,
             batch,
             id_of=lambda append: append.stream_id,
-            keys_of=lambda append: self._keys.of_stream(append.stream_id),
+            keys_of=lambda append: self._keys.of_log(append.stream_id),
             args_of=lambda append: (append.incarnation, *append.entries),
             head_of=_heads,
             width=2,
