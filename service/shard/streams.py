@@ -124,10 +124,10 @@ class StreamTable:
         self._hot: OrderedDict[str, HotStream] = OrderedDict()
         #: Streams that are on their way into memory.
         self._coming: dict[str, asyncio.Task[HotStream]] = {}
-        #: Counts how often everything was forgotten.
-        self._era = 0
         #: Those of them that nobody waits for.
         self._idle: set[str] = set()
+        #: Counts how often everything was forgotten.
+        self._era = 0
         #: One lock an id, as long as somebody holds it or waits for it.
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 LAYOUT_VERSION = 1
 
@@ -64,7 +65,13 @@ class Keys:
         return f"{tag}meta:{stream_id}", f"{tag}log:{stream_id}", f"{tag}snap:{stream_id}"
 
     def _tag(self, shard: int) -> str:
-        return f"{self.namespace}:{{s{shard:03d}}}:"
+        return _tag(self.namespace, shard)
+
+
+@lru_cache(maxsize=1024)
+def _tag(namespace: str, shard: int) -> str:
+    """Begins every key of a shard."""
+    return f"{namespace}:{{s{shard:03d}}}:"
 
 
 def layout_key(namespace: str) -> str:

@@ -2,6 +2,7 @@
 -- ARGV newest | older (the snapshot before that one).
 -- Returns for each stream nothing where there is none, or:
 -- incarnation, meta, generation of the newest snapshot, the snapshot asked for, the entries after it.
+-- The last entry is among them in any case: how many there are is its word, and the caller can check it.
 local OTHER = {a = 'b', b = 'a'}
 local streams = {}
 while next_key <= #KEYS do
@@ -19,7 +20,7 @@ while next_key <= #KEYS do
     local snapshot = generation and redis.call('HGET', snapshots, generation)
     local entries = tail_position(log, snapshots) - (snapshot and tonumber(position) or 0)
     stream[3], stream[4] = newest, snapshot or false
-    stream[5] = entries > 0 and redis.call('LRANGE', log, string.format('%.0f', -entries), -1) or {}
+    stream[5] = redis.call('LRANGE', log, string.format('%.0f', -math.max(1, entries)), -1)
   end
   streams[#streams + 1] = stream
   next_key, next_arg = next_key + 3, next_arg + 1
