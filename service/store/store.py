@@ -188,9 +188,10 @@ class StreamStore:
         await self._ownership.release()
 
     async def reacquire(self, *, lease_s: float) -> dict[int, FencingToken]:
-        """After `StoreRewound`: become the owner of our shards in what has come back, with higher epochs than before.
+        """Become the owner of our shards with higher epochs than before, also in a store that has forgotten us.
 
-        A store that is empty is laid out again as it was, under the same `store_id`.
+        After `StoreRewound`, and after calls with an unknown outcome: those that are still on their way come to nothing
+        from now on. A store that is empty is laid out again as it was, under the same `store_id`.
 
         Raises
         ------
