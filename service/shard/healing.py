@@ -19,7 +19,7 @@ from service.metrics import Metrics
 from service.shard.models import EngineRoom
 from service.shard.snapshots import MAX_PER_CALL, Snapshotter, snapshot_of
 from service.shard.streams import HotStream, StreamForgotten, StreamTable
-from service.store import Fenced, Mend, StoreError, StoreRefused, StoreRewound, StoreUnavailable, StreamStore, Tail
+from service.store import Mend, StoreError, StreamStore, Tail
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +68,9 @@ class Healer:
         """Where the streams' logs end; a stream that the store cannot tell of is abandoned, and the others go on."""
         try:
             return list(zip(streams, await self._store.tails([stream.id for stream in streams]), strict=True))
-        except (StoreUnavailable, StoreRewound, StoreRefused, Fenced):
-            raise
         except StoreError as error:
+            if type(error) is not StoreError:  # it is about all of them
+                raise
             if len(streams) == 1:
                 log.error("log_unreadable", stream_id=streams[0].id, error=str(error))
                 await self._table.abandon(streams[0])

@@ -20,7 +20,7 @@ from service.shard.healing import Healer
 from service.shard.ownership import Ownership
 from service.shard.store_gate import StoreGate
 from service.shard.streams import StreamTable
-from service.store import Fenced, ShardsHeld, StoreError, StoreFull, StoreRewound, StreamStore
+from service.store import Fenced, ShardsHeld, StoreError, StoreFull, StoreRewound, StreamStore, Superseded
 
 log = structlog.get_logger(__name__)
 
@@ -130,20 +130,32 @@ class Keeper:
         await self._on_taken()
 
     async def _keep(self) -> None:
-        times_shut = self._gate.times_shut
         run_id = await self._store.run_id()
+        needs_new_token = await self._needs_new_token()
+        times_shut = self._gate.times_shut
+        if needs_new_token:
+            await self._ownership.retake()
+        if not self._gate.is_open or run_id != self._run_id:
+            await self._compare_all()
+        self._run_id = run_id
+        self._gate.open(if_times_shut=times_shut)
+
+    async def _needs_new_token(self) -> bool:
+        """Prolong the lease; whether that is not enough.
+
+        After a time without the store, calls that were given up may still be on their way to it. They carry the token
+        of then: with a new one none of them can do anything any more.
+        """
         try:
             await self._ownership.renew()
         except StoreRewound as error:
             log.error("store_rewound", emptied=error.emptied)
             self._metrics.store_rewound.inc()
             self._gate.shut(str(error))
-            times_shut = self._gate.times_shut
-            await self._ownership.retake()
-        if not self._gate.is_open or run_id != self._run_id:
-            await self._compare_all()
-        self._run_id = run_id
-        self._gate.open(if_times_shut=times_shut)
+            return True
+        except Superseded:
+            return True
+        return not self._gate.is_open
 
     async def _compare_all(self) -> None:
         async with self._working:

@@ -53,7 +53,7 @@ class Listing:
             if raw is None:
                 continue
             try:
-                meta = msgspec.json.decode(raw, type=StreamMeta)
+                meta = StreamMeta.from_json(raw)
             except (msgspec.MsgspecError, SpecError) as error:
                 log.error("stream_unreadable", stream_id=stream_id, error=str(error))
             else:

@@ -73,7 +73,7 @@ class Loader:
             try:
                 if isinstance(stored, StoreCorrupt):
                     raise stored
-                found.append(Readable(stored, msgspec.json.decode(stored.meta, type=StreamMeta)))
+                found.append(Readable(stored, StreamMeta.from_json(stored.meta)))
             except (StoreCorrupt, SpecError, msgspec.MsgspecError) as error:
                 deliver(stream_id, _unreadable(stream_id, error))
         return found

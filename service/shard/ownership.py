@@ -66,7 +66,7 @@ class Ownership:
         log.info("shards_taken", shards=self._store.num_shards)
 
     async def retake(self) -> None:
-        """Become the owner of what the store has forgotten that we own; raises `ShardsHeld` where we are too late."""
+        """Own them by a new token, also in a store that has forgotten us; raises `ShardsHeld` where it is too late."""
         asked_at = clock.now()
         try:
             await self._store.reacquire(lease_s=self.lease_s)

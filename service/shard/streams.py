@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Protocol
 
 import msgspec
@@ -29,6 +29,23 @@ class StreamMeta(msgspec.Struct, frozen=True, kw_only=True):
 
     spec: ModelSpec
     created_at: float
+
+    @classmethod
+    def from_json(cls, text: bytes) -> StreamMeta:
+        """Raises `SpecError` or `msgspec.MsgspecError` where it cannot be read."""
+        raw = msgspec.json.decode(text, type=_RawMeta)
+        return cls(spec=_spec_of(bytes(raw.spec)), created_at=raw.created_at)
+
+
+class _RawMeta(msgspec.Struct):
+    spec: msgspec.Raw
+    created_at: float
+
+
+@lru_cache(maxsize=256)
+def _spec_of(text: bytes) -> ModelSpec:
+    """Thousands of streams have the same spec, and it is read with each of them."""
+    return ModelSpec.from_json(text)
 
 
 class StreamForgotten(Exception):  # noqa: N818 - no fault: ask the table for the stream again

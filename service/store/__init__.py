@@ -25,6 +25,7 @@ from service.store.errors import (
     StoreRefused,
     StoreRewound,
     StoreUnavailable,
+    Superseded,
 )
 from service.store.health import Durability, StoreHealth
 from service.store.ownership import FencingToken
@@ -54,6 +55,7 @@ __all__ = [
     "StoreUnavailable",
     "StoredStream",
     "StreamStore",
+    "Superseded",
     "Tail",
     "decode_entry",
     "encode_entry",

@@ -4,6 +4,7 @@ StoreError
 ├── StoreUnavailable    no answer in time, or no connection
 ├── StoreFull           the store takes no writes: memory or disk
 ├── Fenced              another owner has the shard now
+├── Superseded          an older token of our own came after a newer one
 ├── ShardsHeld          another owner's lease is alive
 ├── StoreRewound        the store has lost what it had acknowledged
 ├── StoreRefused        a store that must not be used as it is configured, or is not ours
@@ -58,6 +59,20 @@ class Fenced(StoreError):
         )
         self.shard = shard
         self.owner = owner
+
+
+class Superseded(StoreError):
+    """We have acquired a shard of this call anew since it was sent; nothing was read or written. Call again.
+
+    Parameters
+    ----------
+    shard
+        The first shard of the call whose token is out of date.
+    """
+
+    def __init__(self, shard: int) -> None:
+        super().__init__(f"shard {shard} was acquired anew while a call with its older token was on its way; try again")
+        self.shard = shard
 
 
 class ShardsHeld(StoreError):
@@ -124,4 +139,5 @@ __all__ = [
     "StoreRefused",
     "StoreRewound",
     "StoreUnavailable",
+    "Superseded",
 ]

@@ -10,12 +10,12 @@ end
 local next_key, next_arg = shards + 1, shards + 2
 
 -- Position of the last record of a stream. An entry carries it from its 9th byte on (see codec.py). One that is too
--- short for that counts as lost: it must not stop a call for many streams.
-local function tail_position(log, snapshots)
+-- short for that counts as lost, for it must not stop a call for many streams; then the newest snapshot's counts.
+local function tail_position(log, meta)
   local tail = redis.call('LINDEX', log, -1)
   if tail and #tail >= 16 then
     return (struct.unpack('<I8', tail, 9))
   end
-  return tonumber(redis.call('HGET', snapshots, 'position') or 0)
+  return tonumber(redis.call('HGET', meta, 'position') or 0)
 end
 

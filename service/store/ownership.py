@@ -17,7 +17,7 @@ import structlog
 
 from service.store import owner, scripts
 from service.store.connection import Connection, Reply
-from service.store.errors import Fenced, ShardsHeld, StoreError, StoreRewound
+from service.store.errors import Fenced, ShardsHeld, StoreError, StoreRewound, Superseded
 from service.store.keys import Keys
 
 log = structlog.get_logger(__name__)
@@ -148,8 +148,9 @@ class Ownership:
 
         Raises
         ------
-        Fenced, StoreRewound
-            The store knows another owner of one of the shards, or does not know of us any more.
+        Fenced, StoreRewound, Superseded
+            The store knows another owner of one of the shards, or does not know of us any more, or knows a newer token
+            of ours.
         """
         tokens = [self.token(shard) for shard in shards]
         owners = [self._keys.owner(shard) for shard in shards]
@@ -159,11 +160,13 @@ class Ownership:
         return reply
 
 
-def _refusal(ours: FencingToken, *, there: str) -> Fenced | StoreRewound:
+def _refusal(ours: FencingToken, *, there: str) -> Fenced | StoreRewound | Superseded:
     """Why a store that has this token does not take ours: epochs only grow, unless the store has lost some."""
     epoch, _, name = there.partition(":")
     if not there or int(epoch) < ours.epoch:
         return StoreRewound(ours.shard, emptied=not there)
+    if name == ours.owner:
+        return Superseded(ours.shard)
     return Fenced(ours.shard, owner=name)
 
 

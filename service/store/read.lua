@@ -8,18 +8,18 @@ local OTHER = {a = 'b', b = 'a'}
 local streams = {}
 while next_key <= #KEYS do
   local meta, log, snapshots = KEYS[next_key], KEYS[next_key + 1], KEYS[next_key + 2]
-  local stream = redis.call('HMGET', meta, 'incarnation', 'meta')
+  local stream = redis.call('HMGET', meta, 'incarnation', 'meta', 'position')
   if not stream[1] then
     stream = false
   else
-    local known = redis.call('HMGET', snapshots, 'newest', 'position', 'older')
+    local known = redis.call('HMGET', snapshots, 'newest', 'older')
     local newest = known[1]
-    local generation, position = newest, known[2]
+    local generation, position = newest, stream[3]
     if ARGV[next_arg] == 'older' then
-      generation, position = OTHER[newest], known[3]
+      generation, position = OTHER[newest], known[2]
     end
     local snapshot = generation and redis.call('HGET', snapshots, generation)
-    local tail = tail_position(log, snapshots)
+    local tail = tail_position(log, meta)
     local entries = tail - (snapshot and tonumber(position) or 0)
     stream[3], stream[4] = newest, snapshot or false
     stream[5] = redis.call('LRANGE', log, string.format('%.0f', -math.max(1, entries)), -1)

@@ -188,9 +188,10 @@ class StreamStore:
         await self._ownership.release()
 
     async def reacquire(self, *, lease_s: float) -> dict[int, FencingToken]:
-        """After `StoreRewound`: become the owner of our shards in what has come back, with higher epochs than before.
+        """Become the owner of our shards with higher epochs than before, also in a store that has forgotten us.
 
-        A store that is empty is laid out again as it was, under the same `store_id`.
+        After `StoreRewound`, and after calls with an unknown outcome: those that are still on their way come to nothing
+        from now on. A store that is empty is laid out again as it was, under the same `store_id`.
 
         Raises
         ------
@@ -302,7 +303,7 @@ class StreamStore:
         found: list[Tail | None] = []
         for chunk in _by_number(stream_ids, _MAX_TAILS):
             replies = await self._on_streams(
-                scripts.TAILS, chunk, id_of=str, keys_of=self._keys.of_stream, args_of=lambda _: (), width=2
+                scripts.TAILS, chunk, id_of=str, keys_of=self._keys.of_log, args_of=lambda _: (), width=2
             )
             found += [
                 None if incarnation is None else Tail(incarnation.decode(), position)
@@ -336,7 +337,7 @@ class StreamStore:
             scripts.APPEND,
             batch,
             id_of=lambda append: append.stream_id,
-            keys_of=lambda append: self._keys.of_stream(append.stream_id),
+            keys_of=lambda append: self._keys.of_log(append.stream_id),
             args_of=lambda append: (append.incarnation, *append.entries),
             head_of=_heads,
             width=2,

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from service.messages import SampleIn
 from service.problems import Problem
-from service.store import Appended, StoreUnavailable
+from service.shard.streams import HotStream
+from service.store import Append, Appended, StoreUnavailable, Superseded
 
 from .conftest import Fold, OpenHost, Rig, assert_same, labels, refusals, samples, tiny, until
 
@@ -174,6 +175,31 @@ async def test_what_was_not_acknowledged_is_forgotten_by_both(rig: Rig) -> None:
     await feed(rig, "forecast", 2, first=4)
     await assert_is_the_fold(rig, "forecast", 5)
     assert rig.value("hydrations_total") == 1, "memory is kept"
+
+
+async def test_a_call_from_before_the_trouble_comes_to_nothing_after_it(rig: Rig) -> None:
+    """The token that it carries has been replaced: whatever it wanted, it cannot be undone by it any more."""
+    await create(rig, "forecast")
+    await feed(rig, "forecast", 3)
+    [shard], then = [rig.store.shard_of("forecast")], rig.store._ownership.token(rig.store.shard_of("forecast"))
+    rig.store.faults.extend(["never sent"] * 3)
+    with pytest.raises(Problem):
+        await rig.host.submit_samples("forecast", samples(tiny(), 2, first=4))
+    await until(lambda: rig.host.readiness().ready)
+    now = rig.store._ownership.token(shard)
+    assert (now.epoch, now.owner) == (then.epoch + 1, then.owner)
+    rig.store._ownership._tokens[shard] = then
+    with pytest.raises(Superseded):
+        await rig.store.delete("forecast")
+    with pytest.raises(Superseded):
+        await rig.store.append([Append("forecast", (await alive(rig)).incarnation, 4, [b"-" * 48])])
+    rig.store._ownership._tokens[shard] = now
+    await feed(rig, "forecast", 2, first=4)
+    await assert_is_the_fold(rig, "forecast", 5)
+
+
+async def alive(rig: Rig) -> HotStream:
+    return await rig.host._table.get("forecast")
 
 
 async def test_an_append_that_arrives_after_it_was_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
