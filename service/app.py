@@ -1,7 +1,7 @@
 """The application: layers, routes, and what starts and stops with it.
 
-From the outside in, a request passes `Edge` (id, metrics, problems), `Door` (keys, hosts, origins), `BodyLimit`, and
-then its route in `service.api`.
+From the outside in, a request passes `Edge` (id, metrics, problems), `Door` (keys, hosts, origins), `Turnstile` (is
+there time for it?), `BodyLimit`, and then its route in `service.api`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from starlette.exceptions import HTTPException
 
 from liquid_core.errors import EngineUnavailableError
 from service import logs
-from service.api import health, history, labels, openapi, pages, predict, samples, state, streams, websocket
+from service.api import health, history, ingest, labels, openapi, pages, predict, samples, state, streams, websocket
 from service.api.body_limit import BodyLimit
 from service.api.edge import Edge, on_http_exception, on_invalid_parameters
 from service.api.seam import Host, Services
+from service.api.turnstile import Turnstile
 from service.lag import measured_lag
 from service.metrics import Metrics
 from service.security import Door
@@ -42,7 +43,7 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         logs.configure(settings)
         _warn(settings)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(measured_lag(services.metrics))
+            await stack.enter_async_context(measured_lag(services.metrics, services.admission.adapt))
             working = host if host is not None else await _open_host(services, stack)
             with _mendable(services):
                 await working.start()
@@ -70,11 +71,11 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         },
     )
     app.state.services = services
-    for resource in (predict, streams, samples, labels, history, state, websocket, health):
+    for resource in (samples, labels, ingest, websocket, streams, predict, history, state, health):
         app.include_router(resource.router)
     pages.mount(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
-    for layer in (BodyLimit, Door, Edge):  # the last one added is the outermost
+    for layer in (BodyLimit, Turnstile, Door, Edge):  # the last one added is the outermost
         app.add_middleware(layer, services=services)
     return app
 

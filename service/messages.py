@@ -36,7 +36,9 @@ class SampleIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     t: float | str
     #: One value a feature, in the spec's order; `null` where it is missing.
     x: list[float | None]
-    #: Number of the sample in its stream, from 1: makes a retry safe. Without it the server counts.
+    #: Number of the sample in its stream, from 1: makes a retry safe. Without it the server counts. Of a number that
+    #: was given before, the last 64 samples are known: the same sample is a duplicate, another is refused. Older ones
+    #: are confirmed as duplicates unseen.
     seq: Seq | None = None
     #: Regression: one number, or one a target. Classification: the class's name. Forecast: leave out.
     y: LabelValue | None = None
@@ -91,7 +93,8 @@ class SampleResult(_Answer, frozen=True, kw_only=True):
     """The answer to one sample."""
 
     seq: int
-    #: Forecast: ascending by horizon. `null` for a repeated sample whose answer is no longer kept.
+    #: Forecast: ascending by horizon. `null` for a repeat of a sample before the last 64: its answer is no longer kept,
+    #: nor what it said, so that it is confirmed without being compared.
     predictions: list[Prediction] | None
     #: How unusual this sample's own target was, in [0, 1), by itself, by recent errors or by the stream's level: 0.1 is
     #: usual, 0.5 three times and 0.92 ten times as far; `null` before there is anything to compare with.
@@ -138,6 +141,8 @@ class PredictResult(_Answer, frozen=True, kw_only=True):
     #: `seq` of the last sample that the stream has learned from.
     last_seq: int
     predictions: list[Prediction]
+    #: True while the store cannot be asked: another server may have more of the stream by now.
+    stale: bool = False
 
 
 class ErrorSummary(_Answer, frozen=True, kw_only=True):
@@ -168,7 +173,7 @@ class DriftSummary(_Answer, frozen=True, kw_only=True):
     last_seq: int | None
 
 
-class StreamInfo(_Answer, frozen=True, kw_only=True):
+class StreamInfo(_Answer, frozen=True, kw_only=True, tag_field="status", tag="hot"):
     """A stream's description."""
 
     id: str
@@ -190,12 +195,22 @@ class StreamInfo(_Answer, frozen=True, kw_only=True):
     durability: str
     #: What steps it: `native` kernels, or the `torch` reference, which is slower and knows every cell.
     engine: str
+    #: True while the store cannot be asked: this is what is in memory, and another server may have more by now.
+    stale: bool = False
+
+
+class ColdStream(_Answer, frozen=True, kw_only=True, tag_field="status", tag="cold"):
+    """A listed stream that waits in the store. To describe it brings it into memory, and tells where it stands."""
+
+    id: str
+    spec: ModelSpec
+    created_at: float
 
 
 class StreamPage(_Answer, frozen=True, kw_only=True):
     """One page of the streams; pass `next_cursor` on to get the following one, `null` ends."""
 
-    streams: list[StreamInfo]
+    streams: list[StreamInfo | ColdStream]
     next_cursor: str | None
 
 
@@ -235,6 +250,8 @@ class Readiness(_Answer, frozen=True, kw_only=True):
     #: `native` with the instruction set of its kernels, such as `native x86-64-v3`, or `torch`.
     engine: str
     reasons: list[str]
+    #: The server cannot go on and must be started anew.
+    failed: bool = False
     #: Why `torch` runs where native kernels were wanted, and what to do about it; `null` where all is as it was meant.
     engine_fallback: str | None = None
 
@@ -248,6 +265,7 @@ class Version(_Answer, frozen=True, kw_only=True):
 
 
 __all__ = [
+    "ColdStream",
     "DriftSummary",
     "ErrorSummary",
     "HistoryPoint",

@@ -38,6 +38,8 @@ RECOV = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 BYTES = tuple(float(4**power) for power in range(4, 14))
 
 DURABILITY_LEVELS = ("fsync", "everysec", "memory", "unknown")
+#: Why a stream left memory: for others that were touched; or though it had just come or changed, as no other could.
+EVICTION_REASONS = ("memory", "memory_fresh")
 
 
 class Metrics:
@@ -92,6 +94,14 @@ class Metrics:
             "code",
         )
         self.http_requests_in_progress = self._gauge("http_requests_in_progress", "Requests that are being answered")
+        self.requests_refused = self._counter(
+            "requests_refused", "Requests refused before they were read, because too many were in progress", "reason"
+        )
+        _begin(self.requests_refused, "reason", "overloaded", "rate_limited")
+        self.admission_limit = self._gauge(
+            "admission_limit", "Requests that may be in progress now; it falls while the event loop is late"
+        )
+        self.connections_cut = self._counter("connections_cut", "Connections cut because they were overdue", "reason")
         self.http_request_body_bytes = self._histogram("http_request_body_bytes", "Size of request bodies", BYTES)
         self.ws_connections = self._gauge("ws_connections", "Open WebSocket connections")
         self.ws_messages = self._counter("ws_messages", "WebSocket messages", "direction")
@@ -111,6 +121,7 @@ class Metrics:
         )
         self.queue_depth = self._gauge("queue_depth", "Records waiting to be stepped")
         self.queue_rejected = self._counter("queue_rejected", "Records refused because too many waited", "reason")
+        _begin(self.queue_rejected, "reason", "overloaded", "rate_limited")
 
     def _learning(self) -> None:
         self.updates = self._counter("updates", "Weight updates: ok, or skipped by the guard", "model", "result")
@@ -130,6 +141,14 @@ class Metrics:
         self.streams_hot = self._gauge("streams_hot", "Streams in memory")
         self.state_bytes = self._gauge("state_bytes", "Memory of the streams' states")
         self.stream_bytes = self._gauge("stream_bytes", "Memory of one stream's state, on average", "model")
+        self.memory_limit_bytes = self._gauge("memory_limit_bytes", "Memory that the streams' states may take")
+        self.evictions = self._counter(
+            "evictions",
+            "Streams that left memory for others; memory_fresh: within seconds after they had come or changed",
+            "reason",
+        )
+        for reason in EVICTION_REASONS:
+            self.evictions.labels(reason=reason)
         self.hydrations = self._counter("hydrations", "Streams brought into memory")
         self.hydration_duration_seconds = self._histogram(
             "hydration_duration_seconds", "Bringing one stream into memory, with its replay", RECOV
@@ -158,6 +177,13 @@ class Metrics:
         self.log_entries_since_snapshot_max = self._gauge(
             "log_entries_since_snapshot_max", "Records that the longest replay would have to step again"
         )
+        self.shards_owned = self._gauge("shards_owned", "Shards that this server works on; 0 while it stands by")
+        self.lease_renew_failures = self._counter("lease_renew_failures", "Times the lease could not be prolonged")
+        self.store_rewound = self._counter(
+            "store_rewound", "Times the store came back without what it had acknowledged"
+        )
+        self.store_mended_streams = self._counter("store_mended_streams", "Streams that it got again from memory")
+        self.store_mended_records = self._counter("store_mended_records", "Records that it had lost of them")
         self.fenced_writes = self._counter("fenced_writes", "Writes refused because another owner had taken over")
 
     # --- how each is made --------------------------------------------------------------------------------------------
@@ -170,6 +196,12 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, text, labels, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+
+def _begin(counter: Counter, label: str, *values: str) -> None:
+    """Show these series from the start, at zero: what is added to nothing is nothing for Prometheus."""
+    for value in values:
+        counter.labels(**{label: value})
 
 
 def _version(package: str) -> str:

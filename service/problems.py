@@ -16,6 +16,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "not_found": (404, "There is nothing here"),
     "stream_not_found": (404, "There is no such stream"),
     "method_not_allowed": (405, "This resource does not know that method"),
+    "too_slow": (408, "The request came too slowly"),
     "seq_gap": (409, "The sample skips sequence numbers"),
     "seq_conflict": (409, "Another sample already has this sequence number"),
     "late_sample": (409, "The sample is not newer than the last one"),
@@ -40,6 +41,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "store_unavailable": (503, "The store cannot be reached"),
     "store_full": (503, "The store is full"),
     "fenced": (503, "Another owner has taken over this shard"),
+    "failed": (503, "The server cannot go on"),
     "draining": (503, "The server is shutting down"),
 }
 

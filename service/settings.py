@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from service.memory import MIN_BYTES, default_bytes, parse_size
+
 PREFIX = "LIQUID_"
 _LISTS = frozenset({"api_keys", "allowed_hosts"})
 _STORE_SCHEMES = ("redis", "rediss", "unix")
@@ -76,10 +78,22 @@ class Settings(BaseModel):
     snapshot_every: int = Field(default=64, ge=1, le=4096)
     snapshot_idle_s: float = Field(default=30.0, gt=0, le=86_400)
 
+    #: How long a server that is silent keeps its streams before another one may take them over.
+    lease_s: float = Field(default=6.0, ge=0.3, le=600)
+    #: Take the streams over at once, whoever has them.
+    take_over: bool = False
+
     # --- the work ---
+    #: Bytes that the states of streams in memory may take, or an amount such as 512MB or 2GB; `None`: a quarter of what
+    #: this process may use, or half of it with a store elsewhere (`streams_bytes`). Beyond, the streams that were
+    #: untouched the longest leave memory, and come back with their next record.
+    memory: int | None = Field(default=None, ge=MIN_BYTES)
     max_batch_size: int = Field(default=256, ge=1, le=4096)
+    #: Records that may wait to be stepped, in all and of one stream that goes on bringing more.
     max_pending: int = Field(default=4096, ge=1, le=1_000_000)
-    max_queue_delay_ms: float = Field(default=2000.0, gt=0, le=60_000)
+    max_pending_per_stream: int = Field(default=256, ge=1, le=1_000_000)
+    #: Whoever would wait longer is refused.
+    max_queue_delay_ms: float = Field(default=250.0, gt=0, le=60_000)
     #: What steps the streams. `auto`: native kernels where they were built, else the torch reference; `native` does
     #: not start without kernels.
     engine: Literal["auto", "native", "torch"] = "auto"
@@ -90,10 +104,19 @@ class Settings(BaseModel):
 
     # --- the edge ---
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    #: An ingest in all, and each of its lines.
+    max_ingest_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    max_line_bytes: int = Field(default=64 * 1024, ge=256, le=1024 * 1024)
+    #: What may be held of all requests and messages that are not answered yet.
+    max_held_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024, le=16 * 1024 * 1024 * 1024)
     #: Samples or labels in one request.
     max_items: int = Field(default=1024, ge=1, le=65_536)
-    #: WebSockets open at a time.
-    max_connections: int = Field(default=1024, ge=1, le=65_536)
+    #: Connections open at a time, and among them those that stay: WebSockets and ingests.
+    max_connections: int = Field(default=2048, ge=1, le=65_536)
+    max_sessions: int = Field(default=1024, ge=1, le=65_536)
+    #: How long a request's head or its body may take to come, and how long an ingest may be silent.
+    head_timeout_s: float = Field(default=10.0, gt=0, le=600)
+    body_timeout_s: float = Field(default=30.0, gt=0, le=3600)
 
     # --- the log ---
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -106,6 +129,16 @@ class Settings(BaseModel):
             super().__init__(**_from_environment(os.environ) | given)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+
+    @property
+    def streams_bytes(self) -> int:
+        """Bytes that the states of streams in memory may take."""
+        return default_bytes(store_is_embedded=self.redis_url is None) if self.memory is None else self.memory
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _read_size(cls, size: object) -> object:
+        return parse_size(size) if isinstance(size, str) else size
 
     @field_validator("api_keys")
     @classmethod

@@ -28,6 +28,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("liquidstream")
 
+#: Of owners that keep what they have acquired for a whole test.
+LEASE_S = 600.0
+
 #: Sensitive, so that a jump of the values sets it off within a few samples.
 DRIFT = {"kind": "page_hinkley", "min_samples": 30, "threshold": 4.0}
 
@@ -171,6 +174,6 @@ def namespace() -> str:
 async def store(store_url: str, namespace: str) -> AsyncIterator[StreamStore]:
     """An empty store of eight shards, all acquired."""
     store = await StreamStore.connect(store_url, namespace=namespace, num_shards=8)
-    await store.acquire(range(store.num_shards))
+    await store.acquire(range(store.num_shards), lease_s=LEASE_S)
     yield store
     await store.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -48,8 +48,10 @@ def check_values(spec: ModelSpec, t: float, x: Sequence[float]) -> None:
         raise RecordError(
             "dimension", f"`x` must hold {spec.num_features} values, one a feature of the spec: got {len(x)}."
         )
-    if not math.isfinite(t) or abs(t) > MAX_TIME:
-        raise RecordError("not_finite", f"`t` must be a finite number of seconds, up to {MAX_TIME:g}.")
+    if not math.isfinite(t):
+        raise RecordError("not_finite", "`t` must be a finite number of seconds.")
+    if abs(t) > MAX_TIME:
+        raise RecordError("out_of_range", f"`t` must be a number of seconds up to {MAX_TIME:g} in magnitude.")
     for value in x:
         if math.isinf(value):
             raise RecordError("not_finite", "`x` must hold finite numbers; send `null` for a missing value.")
@@ -68,7 +70,7 @@ class Ledger:
         The stream's arrays by name, without a batch axis.
     """
 
-    def __init__(self, spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._spec = spec
         self.last_seq = int(arrays["stream.seq"])
         self.last_t: float | None = float(arrays["clock.last_t"]) if arrays["stream.samples"] > 0 else None
@@ -79,7 +81,7 @@ class Ledger:
         if spec.task != "forecast":
             self._read_labels(arrays)
 
-    def _read_labels(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def _read_labels(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         seqs = arrays["window.seq"]
         for slot in np.argsort(seqs):
             if seqs[slot] > 0:

@@ -1,18 +1,20 @@
 """The shard host: streams that can be created, fed, asked and removed. What the edge talks to.
 
-It owns the shards of its store from `start` to `drain`; a second host on the same store takes them over, and this one's
-writes then fail (`Fenced`).
+It owns the shards of its store from `start` to `drain`. Where another host has them, it stands by until that one has
+stopped, or has been silent for longer than its lease; a host that finds itself replaced forgets what it has in memory
+and stands by in its turn.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import msgspec
 import structlog
 import torch
 from numpy.typing import NDArray
@@ -41,12 +43,21 @@ from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.batcher import Batcher, Item, Outcome, Submission
 from service.shard.engine_choice import EngineChoice, threads_of
+from service.shard.eviction import Eviction
+from service.shard.healing import Healer
 from service.shard.history import HistoryBook
+from service.shard.hydration import Hydration
+from service.shard.keeper import Keeper
+from service.shard.listing import Listing
+from service.shard.loading import Loader
 from service.shard.models import EngineRoom
+from service.shard.ownership import Ownership, fenced
 from service.shard.pipeline import Pipeline
 from service.shard.snapshots import Snapshotter
+from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamForgotten, StreamTable
 from service.shard.upkeep import Upkeep
+from service.shard.warm_up import WarmUp
 from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
 
 log = structlog.get_logger(__name__)
@@ -60,7 +71,7 @@ class StreamHost:
     Parameters
     ----------
     store
-        Connected; the host acquires all its shards when it starts.
+        Connected; the host takes all its shards, as soon as no other host has them.
     engine
         What the setting `engine` comes to on this machine.
     executor
@@ -81,56 +92,96 @@ class StreamHost:
         self._metrics = metrics
         self._engine = engine
         self._threads = threads_of(settings.engine_threads)
-        self._room = EngineRoom(engine.kind, threads=self._threads, executor=executor)
-        self._table = StreamTable(store, self._room, metrics)
+        self._room = EngineRoom(engine.kind, threads=self._threads, memory=settings.streams_bytes, executor=executor)
+        self._hydration = Hydration(Loader(store, self._room), metrics, lambda needed: self._eviction.make_room(needed))
+        self._table = StreamTable(store, self._room, self._hydration)
+        attention = asyncio.Event()
+        self._ownership = Ownership(store, metrics, attention, lease_s=settings.lease_s)
+        self._gate = StoreGate(metrics, attention)
         self._batcher = Batcher(
             max_batch_size=settings.max_batch_size,
             max_pending=settings.max_pending,
+            max_pending_per_stream=settings.max_pending_per_stream,
             max_queue_delay_ms=settings.max_queue_delay_ms,
+            max_replay=settings.snapshot_every,
         )
         self._snapshotter = Snapshotter(store, self._room, metrics, every=settings.snapshot_every)
+        self._eviction = Eviction(self._table, self._snapshotter, metrics)
+        self._listing = Listing(store, self._room, self._table, self._info)
+        self._healer = Healer(store, self._room, self._table, self._snapshotter, metrics)
         self._history = HistoryBook()
         self._durability: Durability = "unknown"
         self._store_name = "unknown"
         self._pipeline: Pipeline | None = None
+        self._attention = attention
         self._tasks: list[asyncio.Task[None]] = []
+        self._warming: asyncio.Task[None] | None = None
         self._draining = False
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Take the shards over and begin to work."""
+        """Take the shards and begin to work, or stand by for them."""
         torch.set_num_threads(self._threads)
         self._metrics.set_engine(self._engine.name, self._engine.isa)
         health = await self._store.self_check()
         self._durability = health.durability
         self._store_name = f"{health.server} {health.version}"
-        await self._store.acquire(range(self._store.num_shards))
         self._metrics.store_up.set(1)
         self._pipeline = Pipeline(
             store=self._store,
             room=self._room,
             table=self._table,
             batcher=self._batcher,
+            ownership=self._ownership,
+            gate=self._gate,
+            healer=self._healer,
             snapshotter=self._snapshotter,
             history=self._history,
             metrics=self._metrics,
             durability=self._durability,
         )
-        upkeep = Upkeep(
+        self._upkeep = Upkeep(
             store=self._store,
             room=self._room,
             table=self._table,
             snapshotter=self._snapshotter,
-            pipeline=self._pipeline,
+            ownership=self._ownership,
+            gate=self._gate,
             metrics=self._metrics,
             idle_s=self._settings.snapshot_idle_s,
         )
+        keeper = Keeper(
+            store=self._store,
+            ownership=self._ownership,
+            gate=self._gate,
+            healer=self._healer,
+            table=self._table,
+            metrics=self._metrics,
+            working=self._pipeline.working,
+            attention=self._attention,
+            on_taken=self._begin_to_serve,
+            on_lost=self._forget_everything,
+        )
+        await keeper.take(by_force=self._settings.take_over)
         self._tasks = [
             asyncio.create_task(self._pipeline.run(), name="pipeline"),
-            asyncio.create_task(upkeep.run(), name="upkeep"),
-            asyncio.create_task(upkeep.warm_up(), name="warm-up"),
+            asyncio.create_task(keeper.run(), name="keeper"),
+            asyncio.create_task(self._upkeep.run(), name="upkeep"),
         ]
+
+    async def _begin_to_serve(self) -> None:
+        warm_up = WarmUp(self._store, self._room, self._table)
+        self._warming = asyncio.create_task(warm_up.run(), name="warm-up")
+
+    async def _forget_everything(self) -> None:
+        """What is in memory will be older than what the new owner has."""
+        if self._warming is not None:
+            await _end([self._warming])
+        for stream in self._table.hot():
+            self._batcher.forget(stream.id, fenced())
+        await self._table.abandon_all()
+        self._history.clear()
 
     async def drain(self) -> None:
         """Answer what was taken, write every stream's snapshot, and stop."""
@@ -138,26 +189,36 @@ class StreamHost:
         self._batcher.close()
         if self._tasks:
             await asyncio.wait(self._tasks[:1], timeout=self._settings.shutdown_timeout_s)
-        await _end(self._tasks)
+        await _end([*self._tasks, *filter(None, [self._warming])])
+        await self._hydration.close()
+        if self._ownership.held:
+            await self._hand_over()
+        await self._room.close()
+
+    async def _hand_over(self) -> None:
+        """Leave as little to do as can be to whoever comes next."""
         try:
             await self._snapshotter.write(self._table.hot())
+            await self._ownership.release()
         except (Problem, StoreError) as error:
-            # The log has everything: the next start only replays more.
+            # The log has everything: the next start only replays more, and waits for the lease to end.
             log.warning("last_snapshots_failed", error=str(error))
-        await self._room.close()
 
     def readiness(self) -> Readiness:
         """Whether samples are taken, and why not."""
         reasons = []
         if self._pipeline is None:
             reasons.append("starting")
-        elif self._pipeline.fenced:
-            reasons.append("fenced: another server has taken over")
-        elif not self._pipeline.store_up:
-            reasons.append("store: the last write did not reach it")
+        elif not self._ownership.held and not self._draining:
+            reasons.append(f"standby: {self._ownership.other or 'another server'} owns the streams")
+        if not self._gate.is_open:
+            reasons.append(f"store: {self._gate.reason}")
+        elif self._gate.is_full:
+            reasons.append("store: it has no room left")
+        failed = self._batcher.closed and not self._draining
         if self._draining:
             reasons.append("draining")
-        elif self._batcher.closed:
+        elif failed:
             reasons.append("pipeline: it has failed, as the log tells; restart the server")
         return Readiness(
             ready=not reasons,
@@ -165,6 +226,7 @@ class StreamHost:
             durability=self._durability,
             engine=str(self._engine),
             engine_fallback=self._engine.fallback,
+            failed=failed,
             reasons=reasons,
         )
 
@@ -173,6 +235,7 @@ class StreamHost:
     async def create(self, stream_id: str, spec: ModelSpec) -> tuple[StreamInfo, bool]:
         """Make a stream, or confirm the one that is there; True: newly made."""
         created = False
+        self._check_ownership()
         if self._table.peek(stream_id) is None:
             with self._store_problems():
                 created = await self._table.create(stream_id, spec)
@@ -184,13 +247,15 @@ class StreamHost:
         return await self.describe(stream_id), created
 
     async def describe(self, stream_id: str) -> StreamInfo:
+        stale = await self._is_stale()
         _, info = await self._read(stream_id, self._info)
-        return info
+        return msgspec.structs.replace(info, stale=stale)
 
     async def delete(self, stream_id: str) -> None:
         """Remove a stream, its log and its snapshots for good."""
         gone = Problem("stream_not_found", "no stream has this id.")
-        async with self._working_pipeline().working, self._snapshotter.writing:
+        self._check_ownership()
+        async with self._table.claim(stream_id), self._working_pipeline().working, self._snapshotter.writing:
             try:
                 with self._store_problems():
                     removed = await self._table.delete(stream_id)
@@ -204,32 +269,35 @@ class StreamHost:
         self._metrics.streams.dec()
 
     async def list(self, cursor: str | None, limit: int) -> StreamPage:
-        """One page of descriptions."""
+        """One page of descriptions, in full of the streams in memory."""
+        self._check_ownership()
         with self._store_problems():
             ids, after = await self._store.list_ids(cursor, limit)
-        streams = []
-        for stream_id in ids:
-            try:
-                streams.append(await self._get(stream_id))
-            except Problem as problem:
-                # Deleted since the page was read, damaged, or not for this engine, which the log tells: the others can
-                # be listed.
-                if problem.code not in ("stream_not_found", "internal", "engine_unavailable"):
-                    raise
+            return StreamPage(streams=await self._listing.entries(ids), next_cursor=after)
 
-        def look() -> list[StreamInfo]:
-            infos = []
-            for stream in streams:
-                with suppress(StreamForgotten):
-                    infos.append(self._info(stream))
-            return infos
+    async def _is_stale(self) -> bool:
+        """Whether somebody else may have more by now than is in memory; `Problem` ``fenced`` where somebody has."""
+        self._check_ownership()
+        if not self._gate.is_open:
+            return True
+        try:
+            await self._ownership.confirm()
+        except Fenced:
+            raise fenced() from None
+        except StoreError as error:
+            self._gate.failed(error)
+            return True
+        return False
 
-        return StreamPage(streams=await self._room.run(look), next_cursor=after)
+    def _check_ownership(self) -> None:
+        if self._draining and not self._ownership.held:
+            raise _stopping()
+        self._ownership.check()
 
     async def _get(self, stream_id: str) -> HotStream:
-        if self._pipeline is not None and self._pipeline.fenced:
-            # What is in memory may be older than what the new owner has by now.
-            raise _fenced()
+        self._check_ownership()
+        if self._table.peek(stream_id) is None:
+            self._gate.check()
         with self._store_problems():
             return await self._table.get(stream_id)
 
@@ -241,16 +309,12 @@ class StreamHost:
         except BadCursor as error:
             raise Problem("invalid", str(error)) from None
         except Fenced as error:
-            if self._pipeline is not None:
-                self._pipeline.lose_shards(error)
-            raise _fenced() from error
+            self._ownership.lose_to(error)
+            raise fenced() from error
         except StoreFull as error:
-            raise Problem(
-                "store_full", "the store has no room left; nothing was changed.", retry_after_s=5.0
-            ) from error
+            raise self._gate.full() from error
         except StoreError as error:
-            log.error("store_failed", error=str(error))
-            raise Problem("store_unavailable", "the store does not answer; try again.", retry_after_s=1.0) from error
+            raise self._gate.failed(error) from error
 
     async def _read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
         """What `look` sees in a stream, in the engine's thread; again, where the stream was forgotten meanwhile."""
@@ -284,21 +348,26 @@ class StreamHost:
 
     # --- samples and labels ------------------------------------------------------------------------------------------
 
-    async def submit_samples(self, stream_id: str, samples: Sequence[SampleIn]) -> Sequence[SampleResult | ProblemItem]:
+    async def submit_samples(
+        self, stream_id: str, samples: Sequence[SampleIn], *, deadline: float | None = None
+    ) -> Sequence[SampleResult | ProblemItem]:
         """Predict, then learn; one answer a sample, in order."""
-        return cast(Sequence[SampleResult | ProblemItem], await self._submit(stream_id, samples))
+        return cast(Sequence[SampleResult | ProblemItem], await self._submit(stream_id, samples, deadline))
 
-    async def submit_labels(self, stream_id: str, labels: Sequence[LabelIn]) -> Sequence[LabelResult | ProblemItem]:
+    async def submit_labels(
+        self, stream_id: str, labels: Sequence[LabelIn], *, deadline: float | None = None
+    ) -> Sequence[LabelResult | ProblemItem]:
         """Learn from labels of earlier samples; one answer a label, in order."""
-        return cast(Sequence[LabelResult | ProblemItem], await self._submit(stream_id, labels))
+        return cast(Sequence[LabelResult | ProblemItem], await self._submit(stream_id, labels, deadline))
 
-    async def _submit(self, stream_id: str, items: Sequence[Item]) -> Sequence[Outcome]:
+    async def _submit(self, stream_id: str, items: Sequence[Item], deadline: float | None) -> Sequence[Outcome]:
         if not items:
             return []
         self._working_pipeline()
+        self._gate.check()
         stream = await self._get(stream_id)
         done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
-        submission = Submission(stream=stream, items=tuple(items), done=done)
+        submission = Submission(stream=stream, items=tuple(items), done=done, deadline=deadline)
         try:
             self._batcher.offer(submission)
         except Problem as problem:
@@ -326,7 +395,7 @@ class StreamHost:
 
     def _working_pipeline(self) -> Pipeline:
         if self._pipeline is None or self._batcher.closed:
-            raise Problem("draining", "the server is starting or stopping; send again.", retry_after_s=1.0)
+            raise _stopping()
         return self._pipeline
 
     async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult:
@@ -336,9 +405,10 @@ class StreamHost:
             sample = _peeked_sample(stream.spec, peek, stream.arrays())
             return sample, stream.model.engine.peek(stream.model.slab, stream.slot, sample)
 
+        stale = await self._is_stale()
         stream, (sample, results) = await self._read(stream_id, look)
         made = answers.predictions(stream.spec, results.prediction[0], results.half_width[0])
-        return PredictResult(last_seq=sample.seq - 1, predictions=made)
+        return PredictResult(last_seq=sample.seq - 1, predictions=made, stale=stale)
 
     # --- looking in --------------------------------------------------------------------------------------------------
 
@@ -349,11 +419,13 @@ class StreamHost:
 
     async def export_state(self, stream_id: str) -> bytes:
         """Everything that the stream is, as a safetensors file."""
+        await self._is_stale()
         stream, state = await self._read(stream_id, HotStream.state)
         return await asyncio.to_thread(state.to_bytes, stream.model.engine.layout)
 
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
         """Number of the last sample of each of these streams; streams that do not exist are left out."""
+        await self._is_stale()
         found = {}
         for stream_id in stream_ids:
             try:
@@ -383,7 +455,7 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
                 log.error("task_failed", task=task.get_name(), exc_info=error)
 
 
-def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[Any]]) -> Sample:
+def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: Mapping[str, NDArray[Any]]) -> Sample:
     """The sample to imagine: by default one typical gap after the last, all values missing."""
     last_t, gap = float(arrays["clock.last_t"]), float(arrays["clock.gap"])
     started = int(arrays["stream.samples"]) > 0
@@ -398,8 +470,8 @@ def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[A
     return Sample(seq=int(arrays["stream.seq"]) + 1, t=t, x=x)
 
 
-def _fenced() -> Problem:
-    return Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0)
+def _stopping() -> Problem:
+    return Problem("draining", "the server is starting or stopping; send again.", retry_after_s=1.0)
 
 
 __all__ = ["StreamHost"]

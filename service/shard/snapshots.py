@@ -6,14 +6,26 @@ import asyncio
 import zlib
 from contextlib import suppress
 
+import structlog
+
+from liquid_core.engine.layout import RowArrays
 from service import clock
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
 from service.shard.streams import HotStream, StreamForgotten
-from service.store import Snapshot, StreamStore
+from service.store import Fenced, Snapshot, StoreError, StreamStore
 
+log = structlog.get_logger(__name__)
+
+#: A replay of up to so many records costs less than to write and read a snapshot, and is left to whoever needs it.
+SHORT_REPLAY = 8
 #: Snapshots in one call to the store: bounds the size of a script's arguments.
 MAX_PER_CALL = 32
+
+
+def is_long(replay_length: int) -> bool:
+    """Whether a snapshot is worth writing before a stream leaves memory or is left idle."""
+    return replay_length > SHORT_REPLAY
 
 
 class Snapshotter:
@@ -39,6 +51,28 @@ class Snapshotter:
         """Write those of `streams` that are due."""
         await self.write([stream for stream in streams if self._is_due(stream)])
 
+    async def write_full(self, streams: list[HotStream]) -> list[HotStream]:
+        """Write those of `streams` whose log has no room for another record, because a snapshot has failed before.
+
+        Returns
+        -------
+        Those for which it failed again.
+
+        Raises
+        ------
+        Fenced
+            Another owner has taken the shards.
+        """
+        full = [stream for stream in streams if stream.replay_length >= self._every]
+        if full:
+            try:
+                await self.write(full)
+            except Fenced:
+                raise
+            except StoreError as error:
+                log.warning("snapshot_failed", error=str(error))
+        return [stream for stream in full if stream.replay_length >= self._every]
+
     async def write(self, streams: list[HotStream]) -> None:
         """Write all of `streams` that have anything new."""
         streams = [stream for stream in streams if stream.replay_length > 0 and not stream.abandoned]
@@ -53,16 +87,20 @@ class Snapshotter:
             found: list[tuple[HotStream, Snapshot]] = []
             for stream in streams:
                 with suppress(StreamForgotten):  # since it was chosen
-                    found.append((stream, _snapshot_of(stream)))
+                    found.append((stream, snapshot_of(stream)))
             return found
 
         snapshots = await self._room.run(read)
-        await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
-        for stream, snapshot in snapshots:
+        outcomes = await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
+        for (stream, snapshot), outcome in zip(snapshots, outcomes, strict=True):
+            if outcome in ("ahead", "missing"):
+                log.error(f"snapshot_{outcome}", stream_id=stream.id, position=snapshot.position)
+                stream.doubtful = True
+                continue
             stream.snapshot_position = snapshot.position
             stream.snapshot_at = clock.now()
             self._metrics.snapshot_bytes.observe(len(snapshot.blob))
-        self._metrics.snapshots.inc(len(snapshots))
+        self._metrics.snapshots.inc(outcomes.count("written"))
         self._metrics.snapshot_duration_seconds.observe(clock.now() - started)
 
     def _is_due(self, stream: HotStream) -> bool:
@@ -72,11 +110,12 @@ class Snapshotter:
         return stream.replay_length >= every
 
 
-def _snapshot_of(stream: HotStream) -> Snapshot:
+def snapshot_of(stream: HotStream) -> Snapshot:
+    """The stream's state as it is now; to be called in the engine's thread."""
     state = stream.state()
     layout = stream.model.engine.layout
-    applied = int(layout.views(state.row[None])["stream.records"][0])
-    return Snapshot(stream_id=stream.id, position=applied, blob=state.to_bytes(layout))
+    applied = int(RowArrays(layout, state.row)["stream.records"])
+    return Snapshot(stream_id=stream.id, incarnation=stream.incarnation, position=applied, blob=state.to_bytes(layout))
 
 
-__all__ = ["Snapshotter"]
+__all__ = ["MAX_PER_CALL", "SHORT_REPLAY", "Snapshotter", "is_long", "snapshot_of"]

@@ -3,37 +3,58 @@
 `StreamStore` is the one way to it; `EmbeddedStore` runs a server of our own where no other is configured.
 """
 
+from service.store.calls import (
+    Append,
+    Appended,
+    AppendOutcome,
+    Mend,
+    MendOutcome,
+    SnapshotOutcome,
+    StoredStream,
+    Tail,
+)
 from service.store.codec import LogEntry, Snapshot, decode_entry, encode_entry
 from service.store.embedded import EmbeddedStore
 from service.store.errors import (
     BadCursor,
     Fenced,
+    ShardsHeld,
     StoreCorrupt,
     StoreError,
     StoreFull,
     StoreRefused,
+    StoreRewound,
     StoreUnavailable,
 )
 from service.store.health import Durability, StoreHealth
-from service.store.store import Append, AppendOutcome, FencingToken, StreamStore
+from service.store.ownership import FencingToken
+from service.store.store import StreamStore
 
 __all__ = [
     "Append",
     "AppendOutcome",
+    "Appended",
     "BadCursor",
     "Durability",
     "EmbeddedStore",
     "Fenced",
     "FencingToken",
     "LogEntry",
+    "Mend",
+    "MendOutcome",
+    "ShardsHeld",
     "Snapshot",
+    "SnapshotOutcome",
     "StoreCorrupt",
     "StoreError",
     "StoreFull",
     "StoreHealth",
     "StoreRefused",
+    "StoreRewound",
     "StoreUnavailable",
+    "StoredStream",
     "StreamStore",
+    "Tail",
     "decode_entry",
     "encode_entry",
 ]

@@ -51,6 +51,8 @@ class Snapshot:
     """A stream's state after its first `position` records."""
 
     stream_id: str
+    #: Which stream of this id. Not among the snapshot's bytes: they are deleted with the stream.
+    incarnation: str
     position: int
     blob: bytes
 
@@ -115,14 +117,14 @@ def entry_position(data: bytes) -> int:
     return int(_POSITION.unpack_from(data, _POSITION_AT)[0])
 
 
-def encode_snapshot(snapshot: Snapshot) -> bytes:
+def encode_snapshot(position: int, blob: bytes) -> bytes:
     """Bytes of a snapshot, with its position and a checksum."""
-    header = _SNAPSHOT.pack(_MAGIC, snapshot.position, len(snapshot.blob))
-    crc = zlib.crc32(snapshot.blob, zlib.crc32(header))
-    return b"".join((header, _CRC.pack(crc), snapshot.blob))
+    header = _SNAPSHOT.pack(_MAGIC, position, len(blob))
+    crc = zlib.crc32(blob, zlib.crc32(header))
+    return b"".join((header, _CRC.pack(crc), blob))
 
 
-def decode_snapshot(stream_id: str, data: bytes) -> Snapshot:
+def decode_snapshot(stream_id: str, incarnation: str, data: bytes) -> Snapshot:
     """The snapshot that `data` was made from.
 
     Raises
@@ -139,7 +141,7 @@ def decode_snapshot(stream_id: str, data: bytes) -> Snapshot:
         raise StoreCorrupt("these bytes are no snapshot, or one of a newer release")
     if len(blob) != length or zlib.crc32(blob, zlib.crc32(data[: _SNAPSHOT.size])) != crc:
         raise StoreCorrupt("a snapshot fails its checksum")
-    return Snapshot(stream_id=stream_id, position=position, blob=blob)
+    return Snapshot(stream_id=stream_id, incarnation=incarnation, position=position, blob=blob)
 
 
 __all__ = [

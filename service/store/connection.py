@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
@@ -60,19 +61,14 @@ class Connection:
 
     async def read(self, *command: str | bytes | int) -> Reply:
         """Carry out one command that changes nothing."""
-        with store_errors(writes=False):
-            return await self._client.execute_command(*command)
-
-    async def write(self, *command: str | bytes | int) -> Reply:
-        """Carry out one command that changes something."""
-        with store_errors(writes=True):
+        async with self._conversation(writes=False):
             return await self._client.execute_command(*command)
 
     async def read_many(self, commands: Sequence[Sequence[str | bytes | int]]) -> list[Reply]:
         """Carry out many commands that change nothing, in one round trip a server."""
         if not commands:
             return []
-        with store_errors(writes=False):
+        async with self._conversation(writes=False):
             pipeline = self._client.pipeline(transaction=False)
             for command in commands:
                 pipeline.execute_command(*command)
@@ -80,8 +76,8 @@ class Connection:
             return replies
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Reply:
-        """Run a script that writes; a server that has forgotten it is sent its text again."""
-        with store_errors(writes=True):
+        """Run a script; a server that has forgotten it is sent its text again."""
+        async with self._conversation(writes=script.writes):
             try:
                 return await self._client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
             except NoScriptError:
@@ -89,6 +85,26 @@ class Connection:
 
     async def close(self) -> None:
         await self._client.aclose()
+
+    @asynccontextmanager
+    async def _conversation(self, *, writes: bool) -> AsyncIterator[None]:
+        """Errors become ours; and nothing is said again to a server that is the primary no more."""
+        try:
+            with store_errors(writes=writes):
+                yield
+        except StoreError as error:
+            if isinstance(error.__cause__, ReadOnlyError):
+                await self._hang_up()
+            raise
+
+    async def _hang_up(self) -> None:
+        """Have the next call connect anew: by then the address, or a proxy behind it, may lead to the new primary."""
+        with suppress(RedisError, OSError):
+            if isinstance(self._client, Redis):
+                # Those in use are hung up on by the calls that use them, once they get the same answer.
+                await self._client.connection_pool.disconnect(inuse_connections=False)
+            else:
+                await self._client.aclose()  # it asks for the nodes again when it is next used
 
 
 async def open_connection(url: str, *, timeout_s: float) -> Connection:
@@ -140,11 +156,13 @@ def _packed_by_hiredis(kind: type[AbstractConnection]) -> type[AbstractConnectio
     """A connection class whose commands hiredis packs, as redis-py itself has it for connections without asyncio.
 
     With asyncio it packs in Python and, for every argument, copies what it has packed so far; a micro-batch's append
-    has a thousand arguments.
+    has a thousand arguments. It also looks at each of them for kinds that scripts are not given here.
     """
 
     class Packed(kind):  # type: ignore[misc, valid-type]
         def pack_command(self, *args: Any) -> list[bytes]:
+            if args[0] == "EVALSHA":
+                return [pack_command(args)]
             packed: list[bytes] = HiredisRespSerializer().pack(*args)
             return packed
 

@@ -1,5 +1,9 @@
--- Remove a stream. After the shard: KEYS ids, meta, log, snapshots; ARGV id. Returns 1, or 0 where there was none.
-redis.call('ZREM', KEYS[next_key], ARGV[next_arg])
-local existed = redis.call('DEL', KEYS[next_key + 1])
-redis.call('UNLINK', KEYS[next_key + 2], KEYS[next_key + 3])
-return {existed}
+-- Remove a stream, if it is still the one that is meant. After the shard: KEYS ids, meta, log, snapshots;
+-- ARGV id, incarnation. Returns 1, or 0 where there is none or another one.
+local ids, meta, log, snapshots = KEYS[next_key], KEYS[next_key + 1], KEYS[next_key + 2], KEYS[next_key + 3]
+if redis.call('HGET', meta, 'incarnation') ~= ARGV[next_arg + 1] then
+  return {0}
+end
+redis.call('ZREM', ids, ARGV[next_arg])
+redis.call('UNLINK', meta, log, snapshots)
+return {1}

@@ -63,6 +63,13 @@ async def check(connection: Connection) -> StoreHealth:
     )
 
 
+async def run_id(connection: Connection) -> str:
+    """What the server draws when it starts; of a cluster's nodes, all together."""
+    reply = await connection.read("INFO", "server")
+    nodes = reply.values() if _is_by_node(reply) else [reply]
+    return "+".join(sorted(_parse_info(node).get("run_id", "") for node in nodes))
+
+
 async def _durability(connection: Connection, info: Mapping[str, str]) -> tuple[Durability, list[str]]:
     if info.get("aof_enabled") != "1":
         return "memory", [
@@ -99,11 +106,15 @@ async def _durability(connection: Connection, info: Mapping[str, str]) -> tuple[
 def _parse_info(reply: Reply) -> dict[str, str]:
     """Fields of INFO, whether redis-py has parsed it or not; of a cluster's nodes the first counts."""
     if isinstance(reply, Mapping):
-        if reply and all(isinstance(value, Mapping) for value in reply.values()) and "role" not in reply:
+        if _is_by_node(reply):
             return _parse_info(next(iter(reply.values())))
         return {_text(name): _text(value) for name, value in reply.items()}
     pairs = (line.partition(":") for line in _text(reply).splitlines() if not line.startswith("#"))
     return {name: value for name, _, value in pairs if name}
+
+
+def _is_by_node(reply: Reply) -> bool:
+    return isinstance(reply, Mapping) and bool(reply) and all(isinstance(value, Mapping) for value in reply.values())
 
 
 def _pairs(reply: Reply) -> dict[str, str]:
@@ -117,4 +128,4 @@ def _text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-__all__ = ["Durability", "StoreHealth", "check"]
+__all__ = ["Durability", "StoreHealth", "check", "run_id"]

@@ -13,18 +13,42 @@ class Script:
 
     text: str
     sha: str
+    #: Whether it changes anything, so that a lost answer leaves its outcome unknown.
+    writes: bool
 
 
-def _load(*names: str) -> Script:
+def _load(*names: str, writes: bool = True) -> Script:
     here = files(__package__)
     text = "".join(here.joinpath(f"{name}.lua").read_text("utf-8") for name in names)
-    return Script(text=text, sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Script(text=text, sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), writes=writes)
 
+
+LAYOUT = _load("layout")
 
 ACQUIRE = _load("acquire")
+RENEW = _load("fence", "renew")
+RELEASE = _load("release")
+
 CREATE = _load("fence", "create")
 DELETE = _load("fence", "delete")
 APPEND = _load("fence", "append")
 SNAPSHOT = _load("fence", "snapshot")
+MEND = _load("fence", "mend")
 
-__all__ = ["ACQUIRE", "APPEND", "CREATE", "DELETE", "SNAPSHOT", "Script"]
+READ = _load("primary", "fence", "read", writes=False)
+TAILS = _load("primary", "fence", "tails", writes=False)
+
+__all__ = [
+    "ACQUIRE",
+    "APPEND",
+    "CREATE",
+    "DELETE",
+    "LAYOUT",
+    "MEND",
+    "READ",
+    "RELEASE",
+    "RENEW",
+    "SNAPSHOT",
+    "TAILS",
+    "Script",
+]

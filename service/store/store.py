@@ -1,95 +1,88 @@
 """Streams in a store that speaks the Redis protocol: meta, log and snapshots of each.
 
-Every write carries the fencing tokens of the shards that it touches, and every write can be repeated: a second
-`append` of the same entries finds them there, a second `write_snapshots` writes the same bytes again.
+Every call carries the fencing tokens of the shards that it touches and the incarnations of the streams that it means,
+and every write can be repeated: a second `append` of the same entries finds them there, a second `write_snapshots`
+writes the same bytes again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
+import struct
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self, TypeVar, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, Self, TypeVar, cast, get_args
 
 import structlog
 
 from service.store import health, scripts
-from service.store.codec import (
-    LogEntry,
-    Snapshot,
-    decode_entry,
-    decode_snapshot,
-    encode_snapshot,
-    entry_position,
+from service.store.calls import (
+    Append,
+    Appended,
+    AppendOutcome,
+    Mend,
+    MendOutcome,
+    SnapshotOutcome,
+    StoredStream,
+    Tail,
 )
-from service.store.connection import Connection, Reply, open_connection
-from service.store.errors import BadCursor, Fenced, StoreCorrupt, StoreRefused
+from service.store.codec import Snapshot, encode_snapshot, entry_position
+from service.store.connection import Connection, open_connection
+from service.store.errors import StoreCorrupt
 from service.store.health import StoreHealth
-from service.store.keys import LAYOUT_VERSION, Keys, layout_key
+from service.store.layout import Layout, lay_out_again, read_or_lay_out
+from service.store.listing import Listing
+from service.store.owner import own_name
+from service.store.ownership import FencingToken, Ownership
+from service.store.reading import Reading
 
 log = structlog.get_logger(__name__)
 
-#: ``already``: the same bytes are there · ``mismatch``: the log is elsewhere than the caller thinks · ``missing``: no
-#: such stream.
-AppendOutcome = Literal["appended", "already", "mismatch", "missing"]
-
-#: Bytes of snapshots in one script call; a larger one would keep the server from its other callers for too long.
+# What goes into one script call. A larger one would keep the server from its other callers for too long.
 _MAX_CALL_BYTES = 2**20
+_MAX_READ = 16
+_MAX_TAILS = 4096
 
+_APPEND_OUTCOMES: dict[bytes, AppendOutcome] = {outcome.encode(): outcome for outcome in get_args(AppendOutcome)}
 
-@dataclass(frozen=True, slots=True)
-class Append:
-    """Entries for one stream's log."""
-
-    stream_id: str
-    #: Position of the first entry; the others follow it.
-    first_position: int
-    #: From `encode_entry`.
-    entries: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class FencingToken:
-    """Proof of owning a shard. The newest token of a shard is the only one whose writes go through."""
-
-    shard: int
-    epoch: int
-    owner: str
-
-    def __str__(self) -> str:
-        # The name is part of it: should a store lose its last second and count an epoch twice, both tokens differ.
-        return f"{self.epoch}:{self.owner}"
-
-
-_Item = TypeVar("_Item", Append, Snapshot)
-_Outcome = TypeVar("_Outcome")
+_Item = TypeVar("_Item")
+_Sized = TypeVar("_Sized", Snapshot, Mend)
+_Argument = str | bytes | int
 
 
 class StreamStore:
     """The streams of one namespace; made by `connect`.
 
-    All methods raise `StoreUnavailable` where the store does not answer in time; those that write also `Fenced` where
-    another process has acquired the shard, and `StoreFull`.
+    All methods raise `StoreUnavailable` where the store does not answer in time. Those that touch streams also raise
+    `Fenced` where another owner has acquired a shard of theirs, and `StoreRewound` where the store has forgotten that
+    we did; those that write, `StoreFull`.
 
     Parameters
     ----------
     names
-        Gives a name that no other process has, whenever it is asked.
+        Gives a name that nobody else has, whenever it is asked: for this owner, for incarnations, for a new store.
+        Without it owners are named so that others on this machine can tell whether they are gone.
     """
 
-    def __init__(self, connection: Connection, keys: Keys, names: Callable[[], str] = lambda: uuid.uuid4().hex) -> None:
+    def __init__(self, connection: Connection, layout: Layout, names: Callable[[], str] | None = None) -> None:
         self._connection = connection
-        self._keys = keys
-        self._names = names
-        self._tokens: dict[int, FencingToken] = {}
-        #: Generation of the newest snapshot, of streams where that one could not be read.
-        self._unreadable: dict[str, str] = {}
+        self._layout = layout
+        self._keys = layout.keys
+        self._names = names or _random_name
+        self._ownership = Ownership(connection, layout.keys, (names or own_name)())
+        self._listing = Listing(connection, layout.keys)
+        #: Incarnation, and generation of the newest snapshot, of streams where that one could not be read.
+        self._unreadable: dict[str, tuple[str, str]] = {}
 
     @classmethod
     async def connect(
-        cls, url: str, *, namespace: str = "liquid", num_shards: int = 64, timeout_s: float = 2.0
+        cls,
+        url: str,
+        *,
+        namespace: str = "liquid",
+        num_shards: int = 64,
+        timeout_s: float = 2.0,
+        names: Callable[[], str] | None = None,
     ) -> Self:
         """Connect to the store, and lay it out if it is new.
 
@@ -113,10 +106,30 @@ class StreamStore:
         """
         connection = await open_connection(url, timeout_s=timeout_s)
         try:
-            return cls(connection, await _lay_out(connection, namespace, num_shards))
+            return await cls.open(connection, namespace=namespace, num_shards=num_shards, names=names)
         except BaseException:
             await connection.close()
             raise
+
+    @classmethod
+    async def open(
+        cls,
+        connection: Connection,
+        *,
+        namespace: str = "liquid",
+        num_shards: int = 64,
+        names: Callable[[], str] | None = None,
+    ) -> Self:
+        """`connect` over a connection that is there already; from then on it is the store's to close."""
+        layout = await read_or_lay_out(
+            connection, namespace=namespace, num_shards=num_shards, new_store_id=names or _random_name
+        )
+        return cls(connection, layout, names)
+
+    @property
+    def store_id(self) -> str:
+        """What tells this store from any other; drawn when it was laid out."""
+        return self._layout.store_id
 
     @property
     def num_shards(self) -> int:
@@ -129,6 +142,10 @@ class StreamStore:
         """Durability, server and warnings; raises `StoreRefused` for a store that would lose streams."""
         return await health.check(self._connection)
 
+    async def run_id(self) -> str:
+        """Changes whenever the server starts anew: then look whether it has lost anything."""
+        return await health.run_id(self._connection)
+
     async def ping(self) -> None:
         await self._connection.read("PING")
 
@@ -137,56 +154,91 @@ class StreamStore:
 
     # --- ownership ---------------------------------------------------------------------------------------------------
 
-    async def acquire(self, shards: Iterable[int]) -> dict[int, FencingToken]:
-        """Become the owner of these shards; writes of whoever was it before fail with `Fenced` from now on."""
-        owner = self._names()
-        wanted = sorted(set(shards))
-        calls = [[shard] for shard in wanted] if self._connection.is_cluster else [wanted]
+    async def acquire(
+        self, shards: Iterable[int], *, lease_s: float, by_force: bool = False
+    ) -> dict[int, FencingToken]:
+        """Become the owner of these shards, all of them or none; calls of whoever was it before fail from now on.
 
-        async def take(some: list[int]) -> list[int]:
-            keys = [key for shard in some for key in (self._keys.epoch(shard), self._keys.owner(shard))]
-            epochs: list[int] = await self._connection.run(scripts.ACQUIRE, keys, [owner])
-            return epochs
+        Acquired again by the same `StreamStore`, they get higher epochs. After `StoreUnavailable` with an unknown
+        outcome acquire them again: the store may know of a token that we do not.
 
-        epochs = await asyncio.gather(*(take(some) for some in calls if some))
-        taken = [epoch for some in epochs for epoch in some]
-        tokens = {
-            shard: FencingToken(shard=shard, epoch=epoch, owner=owner)
-            for shard, epoch in zip(wanted, taken, strict=True)
-        }
-        self._tokens.update(tokens)
-        return tokens
+        Parameters
+        ----------
+        lease_s
+            So long nobody else acquires them but by force, if it is not renewed.
+        by_force
+            Take them from an owner whose lease is alive.
+
+        Raises
+        ------
+        ShardsHeld
+            Another owner's lease is alive, and it is not a process of this machine that has certainly ended.
+        """
+        return await self._ownership.acquire(shards, lease_s=lease_s, by_force=by_force)
+
+    async def renew(self) -> None:
+        """Let the leases of all our shards begin anew; raises also where there was nothing else to find it out by."""
+        await self._ownership.renew()
+
+    async def release(self) -> None:
+        """Give up all our shards, so that another owner need not wait for the end of our leases.
+
+        Those that another owner has taken meanwhile keep that one's lease.
+        """
+        await self._ownership.release()
+
+    async def reacquire(self, *, lease_s: float) -> dict[int, FencingToken]:
+        """After `StoreRewound`: become the owner of our shards in what has come back, with higher epochs than before.
+
+        A store that is empty is laid out again as it was, under the same `store_id`.
+
+        Raises
+        ------
+        StoreRefused
+            Another store answers at this address now.
+        ShardsHeld
+            Another owner was quicker, and its lease is alive.
+        """
+        await lay_out_again(self._connection, self._layout)
+        return await self._ownership.acquire(self._ownership.shards, lease_s=lease_s)
 
     def epoch_of(self, stream_id: str) -> int:
         """Epoch under which this process writes the stream; raises `Fenced` where it has not acquired the shard."""
-        return self._token(self._keys.shard_of(stream_id)).epoch
-
-    def _token(self, shard: int) -> FencingToken:
-        token = self._tokens.get(shard)
-        if token is None:
-            raise Fenced(shard)
-        return token
+        return self._ownership.token(self._keys.shard_of(stream_id)).epoch
 
     # --- streams -----------------------------------------------------------------------------------------------------
 
-    async def create(self, stream_id: str, meta: bytes) -> bool:
-        """Make a stream; False where there is one with this id already, which is left as it is."""
-        shard = self._keys.shard_of(stream_id)
-        reply = await self._run_fenced(
-            scripts.CREATE, [shard], [self._keys.ids(shard), self._keys.meta(stream_id)], [stream_id, meta]
-        )
-        return bool(reply[0])
+    async def create(self, stream_id: str, meta: bytes) -> str | None:
+        """Make a stream.
 
-    async def read_meta(self, stream_id: str) -> bytes | None:
-        """What `create` was given; `None` where there is no such stream."""
-        meta: bytes | None = await self._connection.read("GET", self._keys.meta(stream_id))
-        return meta
+        Returns
+        -------
+        Its incarnation; `None` where there is a stream with this id already, which is left as it is.
+        """
+        shard = self._keys.shard_of(stream_id)
+        incarnation = self._names()
+        keys = [self._keys.ids(shard), *self._keys.of_stream(stream_id)]
+        reply = await self._ownership.run(scripts.CREATE, [shard], keys, [stream_id, incarnation, meta])
+        return incarnation if reply[0] else None
+
+    async def read_metas(self, stream_ids: Sequence[str]) -> list[bytes | None]:
+        """What `create` was given for each of these streams, in one round trip; `None` where there is none."""
+        metas: list[bytes | None] = await self._connection.read_many(
+            [("HGET", self._keys.meta(stream_id), "meta") for stream_id in stream_ids]
+        )
+        return metas
 
     async def delete(self, stream_id: str) -> bool:
-        """Remove a stream with its log and snapshots; False where there was none."""
+        """Remove a stream with its log and snapshots; False where there was none.
+
+        Only the stream that is there when the call begins: one that is made under the same id meanwhile stays.
+        """
+        [tail] = await self.tails([stream_id])
+        if tail is None:
+            return False
         shard = self._keys.shard_of(stream_id)
         keys = [self._keys.ids(shard), *self._keys.of_stream(stream_id)]
-        reply = await self._run_fenced(scripts.DELETE, [shard], keys, [stream_id])
+        reply = await self._ownership.run(scripts.DELETE, [shard], keys, [stream_id, tail.incarnation])
         self._unreadable.pop(stream_id, None)
         return bool(reply[0])
 
@@ -209,35 +261,58 @@ class StreamStore:
         BadCursor
             The cursor is not one of this listing's.
         """
-        limit = max(1, limit)
-        shard, after = (0, None) if cursor is None else _read_cursor(cursor, self.num_shards)
-        counts = await self._connection.read_many(
-            [("ZCARD", self._keys.ids(each)) for each in range(shard, self.num_shards)]
-        )
-        ids: list[str] = []
-        for each, count in enumerate(counts, shard):
-            if not count:
-                continue
-            start = f"({after}" if after is not None and each == shard else "-"
-            # One more than there is room for: then it is known whether there is a next page.
-            room = limit - len(ids) + 1
-            found = await self._connection.read("ZRANGEBYLEX", self._keys.ids(each), start, "+", "LIMIT", 0, room)
-            ids.extend(_text(stream_id) for stream_id in found)
-            if len(ids) > limit:
-                ids = ids[:limit]
-                return ids, _write_cursor(self._keys.shard_of(ids[-1]), ids[-1])
-        return ids, None
+        return await self._listing.page(cursor, limit)
 
     async def count(self) -> int:
         """How many streams there are."""
-        counts = await self._connection.read_many(
-            [("ZCARD", self._keys.ids(shard)) for shard in range(self.num_shards)]
+        return await self._listing.count()
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    async def read_streams(self, stream_ids: Sequence[str]) -> list[StoredStream | StoreCorrupt | None]:
+        """All that the store has of these streams; `None` for one that is not there.
+
+        A stream that cannot be read is a `StoreCorrupt` in its place, and hinders no other. Where the newest snapshot
+        is unreadable the one before it is taken, with more entries.
+        """
+        found: list[StoredStream | StoreCorrupt | None] = []
+        for chunk in _by_number(stream_ids, _MAX_READ):
+            found += await self._read_chunk(chunk)
+        return found
+
+    async def _read_chunk(self, stream_ids: Sequence[str]) -> list[StoredStream | StoreCorrupt | None]:
+        readings = dict(zip(stream_ids, await self._read(stream_ids, "newest"), strict=True))
+        lost = {stream_id: it for stream_id, it in readings.items() if it is not None and it.is_unreadable}
+        for stream_id in readings.keys() - lost.keys():
+            self._unreadable.pop(stream_id, None)  # another owner has written one that is readable
+        if lost:
+            log.error("snapshots_unreadable", stream_ids=sorted(lost), falling_back_to="the ones before them")
+            self._unreadable |= {stream_id: (it.incarnation, it.newest) for stream_id, it in lost.items()}
+            readings |= dict(zip(lost, await self._read(list(lost), "older"), strict=True))
+        return [None if (it := readings[stream_id]) is None else it.stream() for stream_id in stream_ids]
+
+    async def _read(self, stream_ids: Sequence[str], which: Literal["newest", "older"]) -> list[Reading | None]:
+        replies = await self._on_streams(
+            scripts.READ, stream_ids, id_of=str, keys_of=self._keys.of_stream, args_of=lambda _: (which,)
         )
-        return sum(counts)
+        return [Reading.of(stream_id, reply) for stream_id, reply in zip(stream_ids, replies, strict=True)]
 
-    # --- logs --------------------------------------------------------------------------------------------------------
+    async def tails(self, stream_ids: Sequence[str]) -> list[Tail | None]:
+        """Where the logs of these streams end; `None` for one that is not there. Thousands are one call."""
+        found: list[Tail | None] = []
+        for chunk in _by_number(stream_ids, _MAX_TAILS):
+            replies = await self._on_streams(
+                scripts.TAILS, chunk, id_of=str, keys_of=self._keys.of_log, args_of=lambda _: (), width=2
+            )
+            found += [
+                None if incarnation is None else Tail(incarnation.decode(), position)
+                for incarnation, position in replies
+            ]
+        return found
 
-    async def append(self, batch: Sequence[Append]) -> list[AppendOutcome]:
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    async def append(self, batch: Sequence[Append]) -> list[Appended]:
         """Append a micro-batch to the logs of its streams, in one script call; a stream may occur once.
 
         After `StoreUnavailable` with an unknown outcome call it again with the same batch: what was appended is
@@ -245,219 +320,166 @@ class StreamStore:
 
         Returns
         -------
-        For each of `batch`: ``appended``, ``already``, ``mismatch`` or ``missing``. One does not hinder the others.
+        For each of `batch` its outcome, and where the log ends now. One does not hinder the others.
 
         Raises
         ------
         Fenced
-            Another process owns one of the shards; nothing was appended, to no stream (on a Redis Cluster: to none of
+            Another owner has one of the shards; nothing was appended, to no stream (on a Redis Cluster: to none of
             that shard).
         """
         if len({append.stream_id for append in batch}) != len(batch):
             raise ValueError("a stream may occur once in a micro-batch; put its entries into one Append")
         if any(not append.entries or append.first_position < 1 for append in batch):
             raise ValueError("an Append needs at least one entry, and positions count from 1")
-
-        async def send(some: Sequence[Append]) -> list[AppendOutcome]:
-            keys = [key for append in some for key in self._keys.of_stream(append.stream_id)]
-            args: list[str | bytes | int] = []
-            for append in some:
-                args += [append.first_position, len(append.entries), *append.entries]
-            outcomes = await self._run_fenced(scripts.APPEND, self._shards_of(some), keys, args)
-            return [cast(AppendOutcome, _text(outcome)) for outcome in outcomes]
-
-        return await self._by_slot(batch, send)
-
-    async def read_log(self, stream_id: str, after_position: int = 0) -> list[LogEntry]:
-        """The entries after a position, in order.
-
-        Raises
-        ------
-        StoreCorrupt
-            One of them fails its checksum, or some of them are not there.
-        """
-        return (await self.read_logs([(stream_id, after_position)]))[0]
-
-    async def read_logs(self, wanted: Sequence[tuple[str, int]]) -> list[list[LogEntry]]:
-        """`read_log` for many pairs of id and position in one round trip."""
-        replies = await self._connection.read_many(
-            [("LRANGE", self._keys.log(stream_id), 0, -1) for stream_id, _ in wanted]
+        replies = await self._on_streams(
+            scripts.APPEND,
+            batch,
+            id_of=lambda append: append.stream_id,
+            keys_of=lambda append: self._keys.of_log(append.stream_id),
+            args_of=lambda append: (append.incarnation, *append.entries),
+            head_of=_heads,
+            width=2,
         )
-        return [_entries(reply, stream_id, after) for reply, (stream_id, after) in zip(replies, wanted, strict=True)]
+        return [Appended(_APPEND_OUTCOMES[outcome], tail) for outcome, tail in replies]
 
-    # --- snapshots ---------------------------------------------------------------------------------------------------
-
-    async def write_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+    async def write_snapshots(self, snapshots: Sequence[Snapshot]) -> list[SnapshotOutcome]:
         """Store snapshots, and cut the logs before the one that each stream had before.
 
-        A stream that was deleted meanwhile is passed over, and so is a snapshot older than the one that is there.
-
-        Raises
-        ------
-        StoreCorrupt
-            A snapshot is ahead of its log: one of the two was changed behind the service's back.
+        Returns
+        -------
+        For each of `snapshots` its outcome. One does not hinder the others. A snapshot that is ``ahead`` tells that the
+        store was changed behind the service's back.
         """
 
-        async def send(some: Sequence[Snapshot]) -> list[str]:
-            keys = [key for snapshot in some for key in self._keys.of_stream(snapshot.stream_id)]
-            args: list[str | bytes | int] = []
-            for snapshot in some:
-                unreadable = self._unreadable.get(snapshot.stream_id, "")
-                args += [snapshot.position, encode_snapshot(snapshot), unreadable]
-            outcomes = await self._run_fenced(scripts.SNAPSHOT, self._shards_of(some), keys, args)
-            return [_text(outcome) for outcome in outcomes]
+        def args_of(snapshot: Snapshot) -> tuple[_Argument, ...]:
+            incarnation, generation = self._unreadable.get(snapshot.stream_id, ("", ""))
+            unreadable = generation if incarnation == snapshot.incarnation else ""
+            data = encode_snapshot(snapshot.position, snapshot.blob)
+            return snapshot.incarnation, snapshot.position, data, unreadable
 
-        for chunk in _chunks(snapshots):
-            for snapshot, outcome in zip(chunk, await self._by_slot(chunk, send), strict=True):
-                if outcome == "ahead":
-                    raise StoreCorrupt(
-                        f"a snapshot of stream {snapshot.stream_id!r} at position {snapshot.position} is ahead of its "
-                        "log; the store was changed or restored behind the service's back: restart the service"
-                    )
+        outcomes: list[SnapshotOutcome] = []
+        for chunk in _by_size(snapshots):
+            replies = await self._on_streams(
+                scripts.SNAPSHOT,
+                chunk,
+                id_of=lambda snapshot: snapshot.stream_id,
+                keys_of=lambda snapshot: self._keys.of_stream(snapshot.stream_id),
+                args_of=args_of,
+            )
+            outcomes += [cast(SnapshotOutcome, outcome.decode()) for outcome in replies]
+        for snapshot, outcome in zip(snapshots, outcomes, strict=True):
+            if outcome == "written":
                 self._unreadable.pop(snapshot.stream_id, None)
+        return outcomes
 
-    async def read_snapshot(self, stream_id: str) -> Snapshot | None:
-        """The newest snapshot that passes its checksum.
+    async def mend(self, mends: Sequence[Mend]) -> list[MendOutcome]:
+        """Make a store that has lost something hold at least this of each stream.
 
-        `None` where there is none. Should snapshots be there and none be readable, it is `None` too, and `read_log`
-        from position 0 tells whether the log still reaches back to the beginning.
+        A stream that is not there is made again, with its incarnation. One whose log ends too early gets the snapshot
+        in place of all that it has, and the last entry as its log.
+
+        Returns
+        -------
+        For each of `mends` its outcome. One does not hinder the others.
         """
-        return (await self.read_snapshots([stream_id]))[0]
+        for mend in mends:
+            if mend.last_entry is not None and entry_position(mend.last_entry) != mend.position:
+                raise ValueError(f"the last entry of {mend.stream_id!r} must be the one of position {mend.position}")
 
-    async def read_snapshots(self, stream_ids: Sequence[str]) -> list[Snapshot | None]:
-        """`read_snapshot` for many streams in two round trips, seldom three."""
-        newest = await self._connection.read_many(
-            [("HGET", self._keys.snapshots(stream_id), "newest") for stream_id in stream_ids]
-        )
-        generations = {
-            stream_id: _text(generation)
-            for stream_id, generation in zip(stream_ids, newest, strict=True)
-            if generation is not None
-        }
-        found = await self._read_generations(generations)
-        lost = {stream_id: generation for stream_id, generation in generations.items() if stream_id not in found}
-        if lost:
-            log.error("snapshots_unreadable", stream_ids=sorted(lost), falling_back_to="the ones before them")
-            self._unreadable.update(lost)
-            older = {stream_id: "b" if generation == "a" else "a" for stream_id, generation in lost.items()}
-            found |= await self._read_generations(older)
-        return [found.get(stream_id) for stream_id in stream_ids]
+        def keys_of(mend: Mend) -> tuple[str, ...]:
+            return self._keys.ids(self._keys.shard_of(mend.stream_id)), *self._keys.of_stream(mend.stream_id)
 
-    async def _read_generations(self, generations: dict[str, str]) -> dict[str, Snapshot]:
-        """Those of the snapshots that are there and pass their checksum."""
-        replies = await self._connection.read_many(
-            [("HGET", self._keys.snapshots(stream_id), generation) for stream_id, generation in generations.items()]
-        )
-        found: dict[str, Snapshot] = {}
-        for stream_id, data in zip(generations, replies, strict=True):
-            if data is None:
-                continue
-            try:
-                found[stream_id] = decode_snapshot(stream_id, data)
-            except StoreCorrupt as error:
-                log.warning("snapshot_corrupt", stream_id=stream_id, error=str(error))
-        return found
+        def args_of(mend: Mend) -> tuple[_Argument, ...]:
+            data = encode_snapshot(mend.position, mend.blob)
+            return mend.stream_id, mend.incarnation, mend.meta, mend.position, data, mend.last_entry or b""
+
+        outcomes: list[MendOutcome] = []
+        for chunk in _by_size(mends):
+            replies = await self._on_streams(
+                scripts.MEND, chunk, id_of=lambda mend: mend.stream_id, keys_of=keys_of, args_of=args_of
+            )
+            outcomes += [cast(MendOutcome, outcome.decode()) for outcome in replies]
+        return outcomes
 
     # --- script calls ------------------------------------------------------------------------------------------------
 
-    def _shards_of(self, items: Iterable[Append | Snapshot]) -> list[int]:
-        return sorted({self._keys.shard_of(item.stream_id) for item in items})
+    async def _on_streams(
+        self,
+        script: scripts.Script,
+        items: Sequence[_Item],
+        *,
+        id_of: Callable[[_Item], str],
+        keys_of: Callable[[_Item], Iterable[str]],
+        args_of: Callable[[_Item], Iterable[_Argument]],
+        head_of: Callable[[Sequence[_Item]], _Argument] | None = None,
+        width: int = 1,
+    ) -> list[Any]:
+        """Run a script that goes through many streams.
 
-    async def _run_fenced(
-        self, script: scripts.Script, shards: Sequence[int], keys: Sequence[str], args: Sequence[str | bytes | int]
-    ) -> Reply:
-        """Run a script that begins with `fence.lua`."""
-        tokens = [str(self._token(shard)) for shard in shards]
-        owners = [self._keys.owner(shard) for shard in shards]
-        reply = await self._connection.run(script, [*owners, *keys], [len(shards), *tokens, *args])
-        if reply and reply[0] == b"fenced":
-            raise Fenced(shards[reply[1] - 1])
-        return reply
+        Parameters
+        ----------
+        head_of
+            One argument about all items of a call, which comes before those of each.
+        width
+            How many replies it gives for each: with more than one they come as tuples.
 
-    async def _by_slot(
-        self, items: Sequence[_Item], send: Callable[[Sequence[_Item]], Awaitable[list[_Outcome]]]
-    ) -> list[_Outcome]:
-        """All items in one call, or, as a cluster wants it, in one call a shard; outcomes in the order of `items`."""
+        Returns
+        -------
+        What it says of each of `items`, in their order.
+        """
+
+        async def run(some: Sequence[_Item]) -> list[Any]:
+            shards = sorted({self._keys.shard_of(id_of(item)) for item in some})
+            keys = [key for item in some for key in keys_of(item)]
+            args = [] if head_of is None else [head_of(some)]
+            for item in some:
+                args += args_of(item)
+            replies: list[Any] = await self._ownership.run(script, shards, keys, args)
+            return replies if width == 1 else list(zip(*[iter(replies)] * width, strict=True))
+
         if not items:
             return []
         if not self._connection.is_cluster:
-            return await send(items)
+            return await run(items)
         by_shard: dict[int, list[int]] = {}
         for index, item in enumerate(items):
-            by_shard.setdefault(self._keys.shard_of(item.stream_id), []).append(index)
-        results = await asyncio.gather(*(send([items[index] for index in group]) for group in by_shard.values()))
+            by_shard.setdefault(self._keys.shard_of(id_of(item)), []).append(index)
+        results = await asyncio.gather(*(run([items[index] for index in group]) for group in by_shard.values()))
         placed = {
-            index: outcome
-            for group, outcomes in zip(by_shard.values(), results, strict=True)
-            for index, outcome in zip(group, outcomes, strict=True)
+            index: result
+            for group, results_of_group in zip(by_shard.values(), results, strict=True)
+            for index, result in zip(group, results_of_group, strict=True)
         }
         return [placed[index] for index in range(len(items))]
 
 
-async def _lay_out(connection: Connection, namespace: str, num_shards: int) -> Keys:
-    """The store's layout: set where there is none yet, and read in any case, because the first start decides."""
-    if not 1 <= num_shards <= 1000:
-        raise ValueError("num_shards must be between 1 and 1000")
-    key = layout_key(namespace)
-    stored = await connection.read("HMGET", key, "version", "num_shards")
-    if None in stored:
-        await connection.write("HSETNX", key, "num_shards", num_shards)
-        await connection.write("HSETNX", key, "version", LAYOUT_VERSION)
-        stored = await connection.read("HMGET", key, "version", "num_shards")
-    version, num_shards = int(stored[0]), int(stored[1])
-    if version != LAYOUT_VERSION:
-        raise StoreRefused(
-            f"the store is laid out in version {version}, this release knows {LAYOUT_VERSION}; use a newer release"
-        )
-    return Keys(namespace=namespace, num_shards=num_shards)
+def _heads(batch: Sequence[Append]) -> bytes:
+    """First position and number of entries of each, as `append.lua` reads them."""
+    numbers = (number for append in batch for number in (append.first_position, len(append.entries)))
+    return struct.pack("<" + len(batch) * "QI", *numbers)
 
 
-def _entries(reply: Sequence[bytes], stream_id: str, after: int) -> list[LogEntry]:
-    """Decode what comes after a position; the log also holds what only the older snapshot needs."""
-    try:
-        entries = [decode_entry(data) for data in reply if entry_position(data) > after]
-    except StoreCorrupt as error:
-        raise StoreCorrupt(f"log of stream {stream_id!r}: {error}") from error
-    for expected, entry in enumerate(entries, after + 1):
-        if entry.position != expected:
-            raise StoreCorrupt(
-                f"log of stream {stream_id!r}: record {expected} is not there, {entry.position} comes instead; "
-                "restore the store from its backup, or delete the stream"
-            )
-    return entries
+def _by_number(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + most] for start in range(0, len(items), most))
 
 
-def _chunks(snapshots: Sequence[Snapshot]) -> Iterator[list[Snapshot]]:
-    """Snapshots of at most a megabyte together, or single larger ones."""
-    chunk: list[Snapshot] = []
+def _by_size(items: Sequence[_Sized]) -> Iterator[list[_Sized]]:
+    """Items of at most a megabyte together, or single larger ones."""
+    chunk: list[_Sized] = []
     size = 0
-    for snapshot in snapshots:
-        if chunk and size + len(snapshot.blob) > _MAX_CALL_BYTES:
+    for item in items:
+        if chunk and size + len(item.blob) > _MAX_CALL_BYTES:
             yield chunk
             chunk, size = [], 0
-        chunk.append(snapshot)
-        size += len(snapshot.blob)
+        chunk.append(item)
+        size += len(item.blob)
     if chunk:
         yield chunk
 
 
-def _write_cursor(shard: int, stream_id: str) -> str:
-    return base64.urlsafe_b64encode(f"{shard}:{stream_id}".encode()).decode().rstrip("=")
+def _random_name() -> str:
+    return uuid.uuid4().hex
 
 
-def _read_cursor(cursor: str, num_shards: int) -> tuple[int, str]:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        shard, _, stream_id = text.partition(":")
-        if stream_id and 0 <= int(shard) < num_shards:
-            return int(shard), stream_id
-    except ValueError:
-        pass
-    raise BadCursor("this cursor is not one that a listing gave out; start again without a cursor")
-
-
-def _text(value: bytes) -> str:
-    return value.decode()
-
-
-__all__ = ["Append", "AppendOutcome", "FencingToken", "StreamStore"]
+__all__ = ["StreamStore"]

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as NotThere
 from redis.exceptions import NoPermissionError
 
 from liquid_core.engine.records import Sample
-from service.store import Append, Snapshot, StreamStore, encode_entry
+from service.store import Append, Appended, Mend, Snapshot, StoredStream, StreamStore, Tail, encode_entry
 from service.store.binaries import find_server
 
 CONFIG = Path(__file__).parents[2] / "docker/valkey/valkey.conf"
@@ -56,15 +56,21 @@ async def test_the_configuration_keeps_what_is_acknowledged(url: str) -> None:
 async def test_the_store_may_do_all_that_it_does(url: str) -> None:
     """No command that the store sends is among those that the configuration locks away."""
     store = await StreamStore.connect(url)
-    await store.acquire(range(store.num_shards))
-    assert await store.create("pump", b"{}")
+    await store.acquire(range(store.num_shards), lease_s=10)
+    incarnation = await store.create("pump", b"{}")
+    assert incarnation
     entry = encode_entry(Sample(seq=1, t=1.0, x=(0.5,)), 1, store.epoch_of("pump"))
-    assert await store.append([Append("pump", 1, [entry])]) == ["appended"]
-    await store.write_snapshots([Snapshot("pump", 1, b"state")])
-    assert await store.read_snapshot("pump")
-    assert len(await store.read_log("pump", 0)) == 1
+    assert await store.append([Append("pump", incarnation, 1, [entry])]) == [Appended("appended", tail=1)]
+    snapshot = Snapshot("pump", incarnation, 1, b"state")
+    assert await store.write_snapshots([snapshot]) == ["written"]
+    assert await store.read_streams(["pump"]) == [StoredStream("pump", incarnation, b"{}", snapshot, [])]
+    assert await store.tails(["pump"]) == [Tail(incarnation, 1)]
+    assert await store.mend([Mend("pump", incarnation, b"{}", 1, b"state", entry)]) == ["fine"]
+    await store.renew()
+    await store.run_id()
     assert await store.list_ids(None, 10) == (["pump"], None)
     assert await store.delete("pump")
+    await store.release()
     await store.close()
 
 

@@ -28,7 +28,7 @@ from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.engine_choice import choose_engine
 from service.shard.host import StreamHost
-from service.store import Append, AppendOutcome, StoreUnavailable, StreamStore
+from service.store import Append, Appended, StoredStream, StoreUnavailable, StreamStore
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -122,6 +122,12 @@ def assert_same(arrays: Arrays, expected: Arrays) -> None:
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
 
 
+def memory_of(streams: int) -> int:
+    """Bytes that so many streams of `tiny()` take."""
+    engine = build_engine(tiny(), Settings().engine)
+    return engine.overhead_bytes + streams * engine.bytes_per_stream
+
+
 class FaultyStore(StreamStore):
     """The real store, with faults on demand."""
 
@@ -135,7 +141,7 @@ class FaultyStore(StreamStore):
         #: Set while an append waits.
         self.waiting = asyncio.Event()
 
-    async def append(self, batch: Sequence[Append]) -> list[AppendOutcome]:
+    async def append(self, batch: Sequence[Append]) -> list[Appended]:
         if not self.open.is_set():
             self.waiting.set()
             await self.open.wait()
@@ -159,6 +165,16 @@ class Rig:
         """One number of the metrics; 0 where it was never counted."""
         return self.metrics.registry.get_sample_value(f"liquid_{name}", labels) or 0.0
 
+    async def stored(self, stream_id: str) -> StoredStream:
+        """What the store has of a stream."""
+        [stream] = await self.store.read_streams([stream_id])
+        assert isinstance(stream, StoredStream), stream
+        return stream
+
+    async def positions(self, stream_id: str) -> list[int]:
+        """Of the records in the log after the newest snapshot."""
+        return [entry.position for entry in (await self.stored(stream_id)).entries]
+
     async def arrays(self, stream_id: str) -> Arrays:
         return load(await self.host.export_state(stream_id))
 
@@ -178,12 +194,24 @@ OpenHost = Callable[..., Awaitable[Rig]]
 
 @pytest.fixture
 async def open_host(store_url: str, namespace: str) -> AsyncIterator[OpenHost]:
-    """Starts hosts, all on one store; they are drained when the test ends."""
+    """Starts hosts, all on one store; they are drained when the test ends.
+
+    `room_for` is how many streams of `tiny()` their memory holds; it may be less than an operator can choose.
+    """
     rigs: list[Rig] = []
 
-    async def open_host(url: str = store_url, *, timeout_s: float = 5.0, **settings: Any) -> Rig:
+    async def open_host(
+        url: str = store_url, *, timeout_s: float = 5.0, room_for: int | None = None, **settings: Any
+    ) -> Rig:
         store = await FaultyStore.connect(url, namespace=namespace, num_shards=8, timeout_s=timeout_s)
-        rigs.append(Rig(store, Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000} | settings)))
+        rigs.append(
+            Rig(
+                store,
+                Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000, "take_over": True} | settings),
+            )
+        )
+        if room_for is not None:
+            rigs[-1].host._room.memory = memory_of(room_for)
         await rigs[-1].host.start()
         return rigs[-1]
 

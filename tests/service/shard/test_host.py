@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from service.messages import LabelIn, PredictIn, ProblemItem, SampleIn
+from service.messages import ColdStream, LabelIn, PredictIn, ProblemItem, SampleIn
 from service.problems import Problem
 
 from .conftest import Fold, OpenHost, Rig, assert_same, labels, refusals, samples, tiny
@@ -160,6 +161,27 @@ async def test_pages_list_every_stream_once(rig: Rig) -> None:
     assert refused.value.code == "invalid"
 
 
+async def test_a_list_brings_no_stream_into_memory(open_host: OpenHost) -> None:
+    """Of those that wait in the store it shows what they are, of the others also where they stand."""
+    rig = await open_host(room_for=2)
+    specs = {"pump": tiny(), "valve": tiny(seed=1), "meter": tiny()}
+    for stream_id, spec in specs.items():
+        await rig.host.create(stream_id, spec)
+        await rig.host.submit_samples(stream_id, samples(spec, 3))
+    before = rig.value("hydrations_total")
+    listed = {info.id: info for info in (await rig.host.list(None, 10)).streams}
+    assert {stream_id: info.spec for stream_id, info in listed.items()} == specs
+    hot = {stream.id for stream in rig.host._table.hot()}
+    assert len(hot) < 3
+    for stream_id, info in listed.items():
+        if stream_id in hot:
+            assert info == await rig.host.describe(stream_id)
+        else:
+            assert isinstance(info, ColdStream)
+            assert abs(info.created_at - time.time()) < 600
+    assert rig.value("hydrations_total") == before
+
+
 async def test_where_streams_stand(rig: Rig) -> None:
     """`last_seqs` tells it of those that exist."""
     for stream_id, count in (("a", 3), ("b", 0)):
@@ -183,7 +205,7 @@ REFUSED_SAMPLES: list[tuple[str, SampleIn, str]] = [
     ("forecast", sample(x=[1.0]), "dimension"),
     ("forecast", sample(x=[1.0, 2.0, 3.0]), "dimension"),
     ("forecast", sample(x=[1e31, 2.0]), "out_of_range"),
-    ("forecast", sample(t=1e16), "not_finite"),
+    ("forecast", sample(t=1e16), "out_of_range"),
     ("forecast", sample(t="2030-01-01T00:00:00"), "invalid"),
     ("forecast", sample(t="yesterday"), "invalid"),
     ("forecast", sample(y=[1.0, 2.0]), "label_invalid"),
@@ -510,17 +532,19 @@ async def test_a_drain_out_of_time_answers_everybody(open_host: OpenHost) -> Non
         assert refused.value.code == "draining"
 
 
-async def test_a_drain_insists(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_drain_insists(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancellation that gets lost on the way, as it may in a library, does not keep a host from ending."""
-    pinged = asyncio.Event()
+    rig = await open_host(lease_s=3)
+    asked = asyncio.Event()
 
-    async def deaf() -> None:
-        pinged.set()
+    async def deaf() -> str:
+        asked.set()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
+        return ""
 
-    monkeypatch.setattr(rig.store, "ping", deaf)
-    await asyncio.wait_for(pinged.wait(), 20)
+    monkeypatch.setattr(rig.store, "run_id", deaf)
+    await asyncio.wait_for(asked.wait(), 20)
     await asyncio.wait_for(rig.host.drain(), 20)
 
 

@@ -12,15 +12,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from liquid_core.engine.records import Sample
-from service.store import Append, EmbeddedStore, StreamStore, encode_entry
+from service.store import EmbeddedStore, StreamStore
 from service.store.binaries import ENVIRONMENT_VARIABLE
-from tests.conftest import running_server
+from tests.conftest import LEASE_S, running_server
 
 #: Valkey comes with the package; Redis is tested beside it where the machine has it.
 PROGRAMS = [None, *filter(None, [shutil.which("redis-server")])]
 
-MakeAppend = Callable[..., Append]
 Connect = Callable[..., Awaitable[StreamStore]]
 
 
@@ -79,20 +77,8 @@ def start_writing(connect: Connect) -> Connect:
 
     async def start(url: str, **options: Any) -> StreamStore:
         store = await connect(url, **options)
-        await store.acquire(range(store.num_shards))
+        await store.acquire(range(store.num_shards), lease_s=LEASE_S)
         await store.create("pump", b"")
         return store
 
     return start
-
-
-@pytest.fixture
-def make_append() -> MakeAppend:
-    """Appends whose records are what their position says."""
-
-    def make(store: StreamStore, stream_id: str, first: int = 1, count: int = 1) -> Append:
-        epoch = store.epoch_of(stream_id)
-        records = [Sample(seq=seq, t=float(seq), x=(seq / 2,)) for seq in range(first, first + count)]
-        return Append(stream_id, first, [encode_entry(record, record.seq, epoch) for record in records])
-
-    return make

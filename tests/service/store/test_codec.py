@@ -25,7 +25,9 @@ U64 = st.integers(0, 2**64 - 1)
 VALUES = st.lists(st.floats(), max_size=6).map(tuple)
 SAMPLES = st.builds(Sample, seq=U64, t=st.floats(), x=VALUES, y=st.none() | VALUES)
 RECORDS = SAMPLES | st.builds(Label, seq=U64, y=VALUES)
-SNAPSHOTS = st.builds(Snapshot, stream_id=st.just("s"), position=U64, blob=st.binary(max_size=200))
+SNAPSHOTS = st.builds(
+    Snapshot, stream_id=st.just("s"), incarnation=st.just("i"), position=U64, blob=st.binary(max_size=200)
+)
 
 
 @given(RECORDS, U64, U32)
@@ -100,17 +102,17 @@ def test_a_record_that_does_not_fit_is_refused(record: Record) -> None:
 @given(SNAPSHOTS)
 def test_a_snapshot_comes_back(snapshot: Snapshot) -> None:
     """Position and blob survive the trip."""
-    assert decode_snapshot("s", encode_snapshot(snapshot)) == snapshot
+    assert decode_snapshot("s", "i", encode_snapshot(snapshot.position, snapshot.blob)) == snapshot
 
 
 @given(SNAPSHOTS, st.data())
 def test_a_damaged_snapshot_is_refused(snapshot: Snapshot, data: st.DataObject) -> None:
     """A snapshot that is cut or has a changed byte raises."""
-    whole = encode_snapshot(snapshot)
+    whole = encode_snapshot(snapshot.position, snapshot.blob)
     cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
     for damaged in (cut, _damaged(whole, data), whole + b"\0"):
         with pytest.raises(StoreCorrupt):
-            decode_snapshot("s", damaged)
+            decode_snapshot("s", "i", damaged)
 
 
 def _damaged(whole: bytes, data: st.DataObject) -> bytes:

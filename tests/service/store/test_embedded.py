@@ -19,6 +19,8 @@ from service.store import EmbeddedStore, StoreRefused, StoreUnavailable, StreamS
 from service.store import embedded as embedded_module
 from service.store.binaries import ENVIRONMENT_VARIABLE, find_server
 from service.store.data_dir import MAX_SOCKET_PATH, DataDir
+from tests.conftest import LEASE_S
+from tests.service.store.streams import read
 
 #: A service that starts its store, tells the server's process id, and then waits to be killed.
 SERVICE = """
@@ -217,12 +219,12 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 async def _write(url: str, meta: bytes) -> None:
     store = await StreamStore.connect(url)
-    await store.acquire(range(store.num_shards))
+    await store.acquire(range(store.num_shards), lease_s=LEASE_S)
     assert await store.create("pump", meta)
     await store.close()
 
 
-async def _read(url: str) -> bytes | None:
+async def _read(url: str) -> bytes:
     deadline = time.monotonic() + 30
     while True:
         try:
@@ -231,6 +233,7 @@ async def _read(url: str) -> bytes | None:
         except StoreUnavailable:
             assert time.monotonic() < deadline, "the server did not come back"
             await asyncio.sleep(0.01)
-    meta = await store.read_meta("pump")
+    await store.acquire(range(store.num_shards), lease_s=LEASE_S, by_force=True)
+    stream = await read(store, "pump")
     await store.close()
-    return meta
+    return stream.meta

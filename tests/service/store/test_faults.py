@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from service.store import (
+    Append,
+    Appended,
     EmbeddedStore,
     Snapshot,
     StoreFull,
@@ -21,6 +21,8 @@ from service.store import (
     StoreUnavailable,
     StreamStore,
 )
+from tests.service.store.proxy import proxy_to
+from tests.service.store.streams import append, append_of, entries, incarnation_of, log_of, positions, snapshot
 
 
 async def test_nobody_there_is_known_to_have_written_nothing(tmp_path: Path) -> None:
@@ -31,13 +33,14 @@ async def test_nobody_there_is_known_to_have_written_nothing(tmp_path: Path) -> 
 
 
 async def test_a_server_that_dies_is_known_to_have_written_nothing_after(
-    embedded: EmbeddedStore, make_append, start_writing
+    embedded: EmbeddedStore, start_writing
 ) -> None:
     """The next write after the death fails to connect, and may be sent again without a thought."""
     store = await start_writing(await embedded.start())
+    first = await append_of(store, "pump")
     await embedded.stop()
     with pytest.raises(StoreUnavailable) as raised:
-        await store.append([make_append(store, "pump")])
+        await store.append([first])
     assert not raised.value.outcome_unknown
 
 
@@ -54,43 +57,44 @@ async def test_a_wrong_password_is_refused(store_url: str) -> None:
         await StreamStore.connect(f"{store_url}?username=nobody&password=wrong")
 
 
-async def test_a_server_that_hangs_leaves_the_outcome_unknown(
-    embedded: EmbeddedStore, make_append, start_writing
-) -> None:
+async def test_a_server_that_hangs_leaves_the_outcome_unknown(embedded: EmbeddedStore, start_writing) -> None:
     """A write that is not answered in time says so; the same write later settles it, exactly once."""
     store = await start_writing(await embedded.start(), timeout_s=0.3)
+    batch = [await append_of(store, "pump", 1, 3)]
     assert embedded.pid is not None
     os.kill(embedded.pid, signal.SIGSTOP)
     with pytest.raises(StoreUnavailable) as raised:
-        await store.append([make_append(store, "pump", 1, 3)])
+        await store.append(batch)
     assert raised.value.outcome_unknown
-    with pytest.raises(StoreUnavailable) as raised:
-        await store.read_meta("pump")
-    assert not raised.value.outcome_unknown
-    os.kill(embedded.pid, signal.SIGCONT)
-    assert set(await store.append([make_append(store, "pump", 1, 3)])) <= {"appended", "already"}
-    assert [entry.position for entry in await store.read_log("pump")] == [1, 2, 3]
-
-
-async def test_a_lost_answer_doubles_nothing(store_url: str, namespace: str, make_append, start_writing) -> None:
-    """The write was carried out and its answer got lost: nothing is sent twice unasked, and a repetition finds it."""
-    async with _deaf_proxy(store_url) as (url, lose_answers):
-        store = await start_writing(url, namespace=namespace, timeout_s=0.5)
-        await store.append([make_append(store, "pump", 1, 2)])  # the server knows the script from now on
-        lose_answers.set()
+    for look in (store.read_streams, store.tails):
         with pytest.raises(StoreUnavailable) as raised:
-            await store.append([make_append(store, "pump", 3, 2)])
+            await look(["pump"])
+        assert not raised.value.outcome_unknown
+    os.kill(embedded.pid, signal.SIGCONT)
+    [appended] = await store.append(batch)
+    assert appended.outcome in ("appended", "already")
+    assert await positions(store, "pump") == (None, [1, 2, 3])
+
+
+async def test_a_lost_answer_doubles_nothing(store_url: str, namespace: str, start_writing) -> None:
+    """The write was carried out and its answer got lost: nothing is sent twice unasked, and a repetition finds it."""
+    async with proxy_to(store_url) as proxy:
+        store = await start_writing(proxy.url, namespace=namespace, timeout_s=0.5)
+        await append(store, "pump", 1, 2)  # the server knows the script from now on
+        batch = [await append_of(store, "pump", 3, 2)]
+        proxy.loses_answers.set()
+        with pytest.raises(StoreUnavailable) as raised:
+            await store.append(batch)
         assert raised.value.outcome_unknown
-        lose_answers.clear()
-        assert await store.append([make_append(store, "pump", 3, 2)]) == ["already"]
-        assert len(await store.read_log("pump")) == 4
+        proxy.loses_answers.clear()
+        assert await store.append(batch) == [Appended("already", tail=4)]
+        assert len(await log_of(store, "pump")) == 4
 
 
-async def test_a_killed_server_has_lost_nothing_acknowledged(
-    embedded: EmbeddedStore, make_append, start_writing
-) -> None:
+async def test_a_killed_server_has_lost_nothing_acknowledged(embedded: EmbeddedStore, start_writing) -> None:
     """Three SIGKILLs in the middle of appends: every acknowledged record is there afterwards, in order, once."""
     store = await start_writing(await embedded.start())
+    incarnation = await incarnation_of(store, "pump")
     position = 0
     for round_ in range(3):
         goal = position + 40
@@ -98,39 +102,47 @@ async def test_a_killed_server_has_lost_nothing_acknowledged(
             if position == goal - 20:
                 assert embedded.pid is not None
                 os.kill(embedded.pid, signal.SIGKILL)
-            await _append_until_it_is_known(store, make_append(store, "pump", position + 1, 2))
+            two = entries(store, "pump", position + 1, 2)
+            await _append_until_it_is_known(store, Append("pump", incarnation, position + 1, two))
             position += 2
         assert embedded.restarts == round_ + 1
-    entries = await store.read_log("pump")
-    assert [entry.record.seq for entry in entries] == [entry.position for entry in entries] == [*range(1, 121)]
+    found = await log_of(store, "pump")
+    assert [entry.record.seq for entry in found] == [entry.position for entry in found] == [*range(1, 121)]
 
 
-async def test_a_full_store_takes_nothing_by_halves(small: StreamStore, make_append) -> None:
+async def test_a_full_store_takes_nothing_by_halves(small: StreamStore) -> None:
     """At `maxmemory` a micro-batch is in all its logs or in none, and reads go on."""
     ids = [f"sensor-{number}" for number in range(32)]
     for stream_id in ids:
         await small.create(stream_id, b"")
+    incarnations = {stream_id: await incarnation_of(small, stream_id) for stream_id in ids}
     written = 0
 
     async def fill() -> None:
         nonlocal written
         while True:
-            await small.append([make_append(small, stream_id, written + 1, 100) for stream_id in ids])
+            await small.append(
+                [
+                    Append(stream_id, incarnation, written + 1, entries(small, stream_id, written + 1, 100))
+                    for stream_id, incarnation in incarnations.items()
+                ]
+            )
             written += 100
 
     with pytest.raises(StoreFull, match="raise its `maxmemory` or delete streams"):
         await fill()
-    assert {len(entries) for entries in await small.read_logs([(stream_id, 0) for stream_id in ids])} == {written}
+    assert {tail.position for tail in await small.tails(ids)} == {written}
+    assert len(await log_of(small, ids[0])) == written
 
 
-async def test_a_full_store_works_again_once_there_is_room(small: StreamStore, make_append) -> None:
+async def test_a_full_store_works_again_once_there_is_room(small: StreamStore) -> None:
     """A snapshot that has no room leaves the one before, and the next write that has room goes through."""
-    await small.append([make_append(small, "pump", 1, 2)])
-    await small.write_snapshots([Snapshot("pump", 1, b"state")])
+    await append(small, "pump", 1, 2)
+    await snapshot(small, "pump", 1)
     with pytest.raises(StoreFull):
-        await small.write_snapshots([Snapshot("pump", 2, bytes(8 * 2**20))])
-    assert await small.read_snapshot("pump") == Snapshot("pump", 1, b"state")
-    await _append_until_it_is_known(small, make_append(small, "pump", 3))
+        await small.write_snapshots([Snapshot("pump", await incarnation_of(small, "pump"), 2, bytes(8 * 2**20))])
+    assert await positions(small, "pump") == (1, [2])
+    await _append_until_it_is_known(small, await append_of(small, "pump", 3))
 
 
 @pytest.fixture
@@ -141,41 +153,13 @@ async def small(program: str | None, tmp_path: Path, start_writing) -> AsyncIter
     await embedded.stop()
 
 
-async def _append_until_it_is_known(store: StreamStore, append) -> None:
+async def _append_until_it_is_known(store: StreamStore, append: Append) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:
-            assert set(await store.append([append])) <= {"appended", "already"}
+            [appended] = await store.append([append])
+            assert appended.outcome in ("appended", "already")
             return
         except (StoreUnavailable, StoreFull):
             assert time.monotonic() < deadline, "the store did not recover"
             await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def _deaf_proxy(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A way to the server on which answers get lost while the event is set."""
-    lose_answers = asyncio.Event()
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
-        while data := await reader.read(65536):
-            if answers and lose_answers.is_set():
-                break
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_unix_connection(url.removeprefix("unix://"))
-        await asyncio.gather(
-            forward(reader, to_server, answers=False),
-            forward(from_server, writer, answers=True),
-            return_exceptions=True,
-        )
-
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        proxy = await asyncio.start_unix_server(connected, f"{folder}/proxy")
-        try:
-            yield f"unix://{folder}/proxy", lose_answers
-        finally:
-            proxy.close()

@@ -1,4 +1,4 @@
-"""Two owners never both write."""
+"""Two owners never both write, nor does one read what the other has changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from service.store import Fenced, Snapshot, StreamStore
+from service.store import Append, Fenced, Mend, Snapshot, StreamStore
+from tests.conftest import LEASE_S
+from tests.service.store.streams import append, append_of, entries, incarnation_of, log_of, positions
 
 
 @pytest.fixture
@@ -19,38 +21,43 @@ async def rival(store_url: str, namespace: str) -> AsyncIterator[StreamStore]:
     await rival.close()
 
 
-async def test_every_write_of_the_former_owner_fails(store: StreamStore, rival: StreamStore, make_append) -> None:
-    """Once another one has acquired the shard, the former owner can write nothing at all."""
+async def test_every_call_of_the_former_owner_fails(store: StreamStore, rival: StreamStore) -> None:
+    """Once another one has acquired the shard, the former owner writes and reads nothing, and is told who has it."""
     await store.create("pump", b"")
-    await store.append([make_append(store, "pump", 1, 2)])
-    old = make_append(store, "pump", 3)
-    await rival.acquire([rival.shard_of("pump")])
-    for write in (
+    await append(store, "pump", 1, 2)
+    old, incarnation = await append_of(store, "pump", 3), await incarnation_of(store, "pump")
+    token = (await rival.acquire([rival.shard_of("pump")], lease_s=LEASE_S, by_force=True))[rival.shard_of("pump")]
+    for call in (
         lambda: store.append([old]),
-        lambda: store.write_snapshots([Snapshot("pump", 2, b"state")]),
+        lambda: store.write_snapshots([Snapshot("pump", incarnation, 2, b"state")]),
+        lambda: store.mend([Mend("pump", incarnation, b"", 9, b"state", None)]),
         lambda: store.delete("pump"),
         lambda: store.create("pump", b"again"),
+        lambda: store.read_streams(["pump"]),
+        lambda: store.tails(["pump"]),
+        store.renew,
     ):
-        with pytest.raises(Fenced, match=f"shard {store.shard_of('pump')} belongs to another owner"):
-            await write()
-    assert len(await store.read_log("pump")) == 2
-    assert await store.read_snapshot("pump") is None
-    assert await rival.append([make_append(rival, "pump", 3)]) == ["appended"]
+        with pytest.raises(Fenced, match=f"shard {store.shard_of('pump')} belongs to another owner") as raised:
+            await call()
+        assert raised.value.owner == token.owner
+    assert await positions(rival, "pump") == (None, [1, 2])
+    assert (await append(rival, "pump", 3)).outcome == "appended"
 
 
-async def test_one_lost_shard_stops_the_whole_micro_batch(store: StreamStore, rival: StreamStore, make_append) -> None:
+async def test_one_lost_shard_stops_the_whole_micro_batch(store: StreamStore, rival: StreamStore) -> None:
     """A call that names a lost shard writes to none of its streams."""
     ids = [f"sensor-{number}" for number in range(8)]
     for stream_id in ids:
         await store.create(stream_id, b"")
+    batch = [await append_of(store, stream_id) for stream_id in ids]
     lost = store.shard_of(ids[3])
-    await rival.acquire([lost])
+    await rival.acquire([lost], lease_s=LEASE_S, by_force=True)
     with pytest.raises(Fenced) as raised:
-        await store.append([make_append(store, stream_id) for stream_id in ids])
+        await store.append(batch)
     assert raised.value.shard == lost
-    assert await store.read_logs([(stream_id, 0) for stream_id in ids]) == [[]] * 8
-    kept = [stream_id for stream_id in ids if store.shard_of(stream_id) != lost]
-    assert set(await store.append([make_append(store, stream_id) for stream_id in kept])) == {"appended"}
+    kept = [append for append in batch if store.shard_of(append.stream_id) != lost]
+    assert {tail.position for tail in await store.tails([append.stream_id for append in kept])} == {0}
+    assert {appended.outcome for appended in await store.append(kept)} == {"appended"}
 
 
 async def test_nobody_writes_without_acquiring(rival: StreamStore) -> None:
@@ -62,42 +69,45 @@ async def test_nobody_writes_without_acquiring(rival: StreamStore) -> None:
 
 
 async def test_epochs_only_grow(store: StreamStore, rival: StreamStore) -> None:
-    """Each acquisition has an epoch above all before it, and a name of its own."""
-    tokens = [(await owner.acquire([3]))[3] for owner in (store, rival, store)]
-    assert tokens[0].epoch < tokens[1].epoch < tokens[2].epoch
-    assert len({str(token) for token in tokens}) == 3
+    """Each acquisition has an epoch above all before it, and no two owners have one name."""
+    tokens = [(await owner.acquire([3], lease_s=LEASE_S, by_force=True))[3] for owner in (store, rival, store, store)]
+    assert tokens[0].epoch < tokens[1].epoch < tokens[2].epoch < tokens[3].epoch
+    assert tokens[0].owner == tokens[2].owner != tokens[1].owner
 
 
 async def test_a_rewound_epoch_revives_nobody(
     store: StreamStore, rival: StreamStore, raw: Redis, namespace: str
 ) -> None:
     """A store that lost its last second counts an epoch twice; the owner's name in the token still tells them apart."""
-    await store.acquire([3])
+    await store.acquire([3], lease_s=LEASE_S)
     await raw.decr(f"{namespace}:{{s003}}:epoch")
-    assert (await rival.acquire([3]))[3].epoch == store.epoch_of(_stream_in(store, 3))
+    taken = await rival.acquire([3], lease_s=LEASE_S, by_force=True)
+    assert taken[3].epoch == store.epoch_of(_stream_in(store, 3))
     with pytest.raises(Fenced):
         await store.create(_stream_in(store, 3), b"")
 
 
-async def test_racing_owners_leave_one_history(store: StreamStore, rival: StreamStore, make_append) -> None:
+async def test_racing_owners_leave_one_history(store: StreamStore, rival: StreamStore) -> None:
     """Two processes that keep taking a shard from each other write one gapless log whose epochs never fall."""
-    await store.create("pump", b"")
+    incarnation = await store.create("pump", b"")
+    assert incarnation
     shard = store.shard_of("pump")
 
     async def contend(owner: StreamStore) -> None:
         for _ in range(30):
-            await owner.acquire([shard])
-            position = len(await owner.read_log("pump"))
+            await owner.acquire([shard], lease_s=LEASE_S, by_force=True)
             try:
-                await owner.append([make_append(owner, "pump", position + 1, 2)])
+                position = len(await log_of(owner, "pump"))
+                await owner.append([Append("pump", incarnation, position + 1, entries(owner, "pump", position + 1, 2))])
             except Fenced:
                 continue
 
     await asyncio.gather(contend(store), contend(rival))
-    entries = await store.read_log("pump")
-    epochs = [entry.token_epoch for entry in entries]
+    await store.acquire([shard], lease_s=LEASE_S, by_force=True)
+    found = await log_of(store, "pump")
+    epochs = [entry.token_epoch for entry in found]
     assert epochs == sorted(epochs)
-    assert len(entries) >= 2
+    assert len(found) >= 2
 
 
 def _stream_in(store: StreamStore, shard: int) -> str:

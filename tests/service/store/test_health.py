@@ -63,7 +63,7 @@ async def test_a_replica_is_refused(admin: Redis, connect) -> None:
     with pytest.raises(StoreRefused, match="point the URL at its primary"):
         await store.self_check()
     with pytest.raises(StoreUnavailable, match="wait for the fail-over") as raised:
-        await store.acquire([0])
+        await store.acquire([0], lease_s=1)
     assert not raised.value.outcome_unknown
 
 

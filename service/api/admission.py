@@ -1,0 +1,90 @@
+"""Admission: how many requests may be in progress, and who of those that come is refused before it is read.
+
+Everything here happens in one event loop, so what is too much shows in one number: how late the loop comes to what is
+due. While it is late, fewer requests may be in progress at a time; while it is not, more. What waits elsewhere, for the
+store or the engine, does not make the loop late and is bounded by the batcher.
+"""
+
+from __future__ import annotations
+
+from service.fairness import Objection, objection
+from service.metrics import Metrics
+from service.problems import Problem
+
+#: The loop is late when it comes to what is due later than this.
+LATE_S = 0.015
+#: Requests that may be in progress however late the loop is, and however punctual.
+FEWEST, MOST = 32, 4096
+_FIRST = 256
+_SHRINK, _GROW = 0.8, 1.1
+RETRY_AFTER_S = 1.0
+
+_DETAILS: dict[Objection, str] = {
+    "rate_limited": "too many requests for this stream are in progress; wait for answers, or send many samples in one.",
+    "overloaded": "the server has more requests in progress than it has time for; try again.",
+}
+
+
+class Admission:
+    """Counts the requests in progress, by stream, against a limit that follows the event loop's lag."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._by_stream: dict[str, int] = {}
+        self._in_progress = 0
+        #: The most that were in progress since the limit last moved.
+        self._reached = 0
+        self._limit = float(_FIRST)
+
+    def objection(self, path: str) -> Objection | None:
+        """What speaks against a request for this path now, if anything does."""
+        own = self._by_stream.get(_stream_of(path), 0)
+        code = objection(
+            own=own,
+            more=1,
+            taken=self._in_progress,
+            room=int(self._limit),
+            sharers=len(self._by_stream) + (own == 0),
+        )
+        if code is not None:
+            self._metrics.requests_refused.labels(reason=code).inc()
+        return code
+
+    def enter(self, path: str) -> None:
+        """A request for this path is in progress."""
+        stream = _stream_of(path)
+        self._by_stream[stream] = self._by_stream.get(stream, 0) + 1
+        self._in_progress += 1
+        self._reached = max(self._reached, self._in_progress)
+
+    def leave(self, path: str) -> None:
+        """It is not any more."""
+        stream = _stream_of(path)
+        self._in_progress -= 1
+        self._by_stream[stream] -= 1
+        if not self._by_stream[stream]:
+            del self._by_stream[stream]
+
+    def adapt(self, lag_s: float) -> None:
+        """Move the limit by how late the loop was just now."""
+        if lag_s > LATE_S:
+            # From what there really was: a limit far above it would take long to come down to it.
+            self._limit = max(FEWEST, min(self._limit, self._reached) * _SHRINK)
+        elif self._reached >= self._limit / 2:
+            self._limit = min(MOST, self._limit * _GROW)
+        self._reached = self._in_progress
+        self._metrics.admission_limit.set(int(self._limit))
+
+
+def refusal(code: Objection) -> Problem:
+    """The problem that an objection comes to."""
+    return Problem(code, _DETAILS[code], retry_after_s=RETRY_AFTER_S)
+
+
+def _stream_of(path: str) -> str:
+    """The id in ``/v1/streams/{id}...``, as far as it matters who shares; the path of what is no stream's."""
+    parts = path.split("/", 4)
+    return parts[3].partition(":")[0] if len(parts) > 3 else path
+
+
+__all__ = ["FEWEST", "MOST", "RETRY_AFTER_S", "Admission", "refusal"]
