@@ -364,6 +364,7 @@ class StreamHost:
         if not items:
             return []
         self._working_pipeline()
+        self._check_ownership()  # first: who is sent to the owner need not wait here for the store
         self._gate.check()
         stream = await self._get(stream_id)
         done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()

@@ -115,7 +115,11 @@ class Keeper:
                 await self._on_lost()
         if not self._ownership.held:
             times_shut = self._gate.times_shut
-            await self._ownership.take()
+            try:
+                await self._ownership.take()
+            except ShardsHeld:
+                self._gate.open(if_times_shut=times_shut)  # it has answered
+                raise
             self._gate.open(if_times_shut=times_shut)
             await self._begin()
         else:

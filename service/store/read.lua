@@ -1,7 +1,8 @@
 -- Read streams: a snapshot of each, and the log after it. After the shards, for each stream: KEYS meta, log, snapshots;
 -- ARGV newest | older (the snapshot before that one).
 -- Returns for each stream nothing where there is none, or:
--- incarnation, meta, generation of the newest snapshot, the snapshot asked for, the entries after it.
+-- incarnation, meta, generation of the newest snapshot, the snapshot asked for, the entries after it, and the position
+-- of the last record.
 -- The last entry is among them in any case: how many there are is its word, and the caller can check it.
 local OTHER = {a = 'b', b = 'a'}
 local streams = {}
@@ -18,9 +19,11 @@ while next_key <= #KEYS do
       generation, position = OTHER[newest], known[2]
     end
     local snapshot = generation and redis.call('HGET', snapshots, generation)
-    local entries = tail_position(log, meta) - (snapshot and tonumber(position) or 0)
+    local tail = tail_position(log, meta)
+    local entries = tail - (snapshot and tonumber(position) or 0)
     stream[3], stream[4] = newest, snapshot or false
     stream[5] = redis.call('LRANGE', log, string.format('%.0f', -math.max(1, entries)), -1)
+    stream[6] = tail
   end
   streams[#streams + 1] = stream
   next_key, next_arg = next_key + 3, next_arg + 1

@@ -30,13 +30,15 @@ class Reading:
     is_unreadable: bool
     #: Those after the snapshot, and the last one in any case.
     entries: Sequence[bytes]
+    #: Position of the last record.
+    tail: int
 
     @classmethod
     def of(cls, stream_id: str, reply: Reply) -> Self | None:
         """`None` where there is no such stream; `reply` is one element of what `read.lua` returns."""
         if reply is None:
             return None
-        incarnation, meta, newest, data, entries = reply
+        incarnation, meta, newest, data, entries, tail = reply
         snapshot, is_unreadable = None, False
         if data is not None:
             try:
@@ -52,6 +54,7 @@ class Reading:
             snapshot=snapshot,
             is_unreadable=is_unreadable,
             entries=entries,
+            tail=tail,
         )
 
     def stream(self) -> StoredStream | StoreCorrupt:
@@ -83,6 +86,12 @@ class Reading:
                     f"record {expected} is not there, {entry.position} comes instead; restore the store from its "
                     "backup, or delete the stream"
                 )
+        if start + len(entries) < self.tail:
+            # A log that was mended begins after its snapshot, and may be empty: without that one nothing is left.
+            raise StoreCorrupt(
+                f"records {start + 1} to {self.tail} are not there, and no snapshot that holds them can be read; "
+                "restore the store from its backup, or delete the stream"
+            )
         return entries
 
 

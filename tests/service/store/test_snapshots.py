@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from service.store import Appended, Snapshot, StoreCorrupt, StoredStream, StreamStore
+from service.store import Appended, Mend, Snapshot, StoreCorrupt, StoredStream, StreamStore
 from service.store.codec import entry_position
 from tests.service.store.streams import append, append_of, incarnation_of, positions, read, snapshot
 
@@ -93,6 +93,19 @@ async def test_two_damaged_snapshots_are_not_taken_for_a_new_stream(
     assert isinstance(damaged, StoreCorrupt)
     assert "record 1 is not there, 4 comes instead" in str(damaged)
     assert isinstance(other, StoredStream)
+
+
+async def test_a_mended_stream_without_its_snapshot_is_not_taken_for_a_new_one(
+    pump: StreamStore, raw: Redis, namespace: str
+) -> None:
+    """Mending leaves one snapshot and no log before it: should that one be damaged, reading says so."""
+    incarnation = await incarnation_of(pump, "pump")
+    await raw.delete(await _key(raw, namespace, "log"))
+    assert await pump.mend([Mend("pump", incarnation, b"", 9, b"state 9", None)]) == ["mended"]
+    await _flip_a_byte(raw, namespace, "newest")
+    [damaged] = await pump.read_streams(["pump"])
+    assert isinstance(damaged, StoreCorrupt)
+    assert "records 1 to 9 are not there" in str(damaged)
 
 
 async def test_a_repeated_snapshot_changes_nothing(pump: StreamStore, raw: Redis, namespace: str) -> None:
