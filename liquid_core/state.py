@@ -127,6 +127,11 @@ def read_header(data: bytes) -> dict[str, str]:
     return {key: str(value) for key, value in header.items()}
 
 
+def spec_of(data: bytes) -> ModelSpec:
+    """The spec that a state file belongs to; raises `StateFormatError` where it is none."""
+    return ModelSpec.from_json(read_header(data)["spec"])
+
+
 def _read_array(name: str, tensor: dict[str, Any], expected: NDArray[Any]) -> NDArray[Any]:
     dtype = _DTYPES.get(tensor["dtype"])
     if dtype is None or np.dtype(dtype) != expected.dtype or tuple(tensor["shape"]) != expected.shape:
@@ -142,4 +147,4 @@ def _read_array(name: str, tensor: dict[str, Any], expected: NDArray[Any]) -> ND
     return array
 
 
-__all__ = ["FORMAT_VERSION", "StreamState", "read_header"]
+__all__ = ["FORMAT_VERSION", "StreamState", "read_header", "spec_of"]

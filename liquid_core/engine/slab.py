@@ -12,12 +12,20 @@ INITIAL_CAPACITY = 16
 
 
 class Slab:
-    """Rows of streams, handed out as slots; it grows by doubling and uses freed slots again."""
+    """Rows of streams, handed out as slots; it grows by doubling and uses freed slots again.
 
-    def __init__(self, layout: StateLayout) -> None:
+    Parameters
+    ----------
+    layout
+        Of all rows.
+    capacity
+        Rows that there is room for at first, at least one.
+    """
+
+    def __init__(self, layout: StateLayout, capacity: int = INITIAL_CAPACITY) -> None:
         self.layout = layout
-        self.rows: ByteArray = np.zeros((INITIAL_CAPACITY, layout.row_bytes), dtype=np.uint8)
-        self._free = list(range(INITIAL_CAPACITY - 1, -1, -1))
+        self.rows: ByteArray = np.zeros((capacity, layout.row_bytes), dtype=np.uint8)
+        self._free = list(range(capacity - 1, -1, -1))
 
     def __len__(self) -> int:
         return len(self.rows) - len(self._free)
@@ -29,10 +37,7 @@ class Slab:
 
     def load(self, row: ByteArray) -> int:
         """Copy a stream's row in; return its slot."""
-        if row.shape != (self.layout.row_bytes,):
-            raise ShapeError(
-                f"`row` must hold {self.layout.row_bytes} bytes, as its spec's layout says: got {row.shape}."
-            )
+        self._check(row)
         if not self._free:
             self._grow()
         slot = self._free.pop()
@@ -43,9 +48,20 @@ class Slab:
         """A copy of a stream's row."""
         return np.array(self.rows[slot])
 
+    def write(self, slot: int, row: ByteArray) -> None:
+        """Put a row in the place of the one that a stream has."""
+        self._check(row)
+        self.rows[slot] = row
+
     def free(self, slot: int) -> None:
         """Give a slot back; its stream is no longer in memory."""
         self._free.append(slot)
+
+    def _check(self, row: ByteArray) -> None:
+        if row.shape != (self.layout.row_bytes,):
+            raise ShapeError(
+                f"`row` must hold {self.layout.row_bytes} bytes, as its spec's layout says: got {row.shape}."
+            )
 
     def _grow(self) -> None:
         capacity = len(self.rows)

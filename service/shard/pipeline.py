@@ -21,7 +21,7 @@ from functools import partial
 import structlog
 
 from liquid_core.engine.admission import Verdict
-from liquid_core.engine.records import Label, Record
+from liquid_core.engine.records import Label, Observation
 from liquid_core.engine.results import StepResults, Update
 from liquid_core.errors import RecordError
 from service import clock
@@ -58,7 +58,7 @@ class Admitted:
 
     waiting: Waiting
     verdict: Verdict
-    record: Record
+    record: Observation
     position: int
 
     @property
@@ -386,7 +386,7 @@ class Pipeline:
             log.warning("snapshot_failed", error=str(error))
 
 
-def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, Record]:
+def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, Observation]:
     if isinstance(item, LabelIn):
         return stream.ledger.admit_label(item.seq, intake.label(item.y, stream.spec))
     label = None if item.y is None else intake.label(item.y, stream.spec)

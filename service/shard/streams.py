@@ -17,7 +17,7 @@ from liquid_core.engine.admission import Ledger
 from liquid_core.engine.records import Record
 from liquid_core.errors import EngineUnavailableError, SpecError, StateFormatError
 from liquid_core.spec import ModelSpec
-from liquid_core.state import StreamState
+from liquid_core.state import StreamState, spec_of
 from liquid_core.types import ByteArray
 from service import clock
 from service.metrics import Metrics
@@ -209,19 +209,17 @@ class StreamTable:
     def _load(
         self, stream_id: str, spec: ModelSpec, snapshot: Snapshot | None, records: list[Record]
     ) -> tuple[Model, int, Ledger]:
-        """Bring a stream into its slab and replay its records; in the engine's thread, as all that touches models."""
-        model = self._room.model(spec)
+        """Replay a stream's records and bring it into its slab; in the engine's thread, as all that touches models.
+
+        `spec` is the one that the stream was created with; a snapshot has its own, for records may have changed it.
+        """
+        model = self._room.model(spec if snapshot is None else spec_of(snapshot.blob))
         try:
             row = model.engine.initial_row() if snapshot is None else _read_row(stream_id, snapshot.blob, model)
-            slot = model.slab.load(row)
-            try:
-                if records:
-                    model.engine.step(model.slab, [slot] * len(records), records)
-                views = model.engine.layout.views(model.slab.read(slot)[None])
-                return model, slot, Ledger(spec, {name: view[0] for name, view in views.items()})
-            except BaseException:
-                model.slab.free(slot)
-                raise
+            model, row = self._room.fold(model, row, records)
+            views = model.engine.layout.views(row[None])
+            ledger = Ledger(model.spec, {name: view[0] for name, view in views.items()})
+            return model, model.slab.load(row), ledger
         except BaseException:
             self._room.release(model)
             raise

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.native.plan import make_plan
 from liquid_core.engine.native.status import chosen_isa, load_kernels
-from liquid_core.engine.records import Record, Sample
+from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.rows import RowEngine
 from liquid_core.engine.slab import Slab
@@ -68,7 +68,7 @@ class NativeEngine(RowEngine):
         """Streams that are run side by side, a lane each; 1 where the cell has no kernel for groups."""
         return int(self._kernels.group_size)
 
-    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Record]) -> StepResults:
+    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Observation]) -> StepResults:
         """Apply ``records[i]`` to the stream in ``slots[i]``, in order where a slot repeats.
 
         Records must have been admitted (`liquid_core.engine.admission`).
