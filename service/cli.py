@@ -67,13 +67,16 @@ def serve(
     engine_threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; 0: every processor.", show_default="1", min=0, max=256)
     ] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Take the streams from another server at once, alive or not.")
+    ] = False,
 ) -> None:
     """Run the server. Every option can also be a LIQUID_... variable of the environment."""
     from service.settings import Settings
 
     given: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir, "redis_url": redis}
     given |= {"api_keys": tuple(api_key) if api_key else None, "insecure": insecure or None}
-    given |= {"engine": engine and str(engine), "engine_threads": engine_threads}
+    given |= {"engine": engine and str(engine), "engine_threads": engine_threads, "take_over": take_over or None}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValueError as error:

@@ -138,6 +138,8 @@ class PredictResult(_Answer, frozen=True, kw_only=True):
     #: `seq` of the last sample that the stream has learned from.
     last_seq: int
     predictions: list[Prediction]
+    #: True while the store cannot be asked: another server may have more of the stream by now.
+    stale: bool = False
 
 
 class ErrorSummary(_Answer, frozen=True, kw_only=True):
@@ -190,6 +192,8 @@ class StreamInfo(_Answer, frozen=True, kw_only=True):
     durability: str
     #: What steps it: `native` kernels, or the `torch` reference, which is slower and knows every cell.
     engine: str
+    #: True while the store cannot be asked: this is what is in memory, and another server may have more by now.
+    stale: bool = False
 
 
 class StreamPage(_Answer, frozen=True, kw_only=True):
@@ -235,6 +239,8 @@ class Readiness(_Answer, frozen=True, kw_only=True):
     #: `native` with the instruction set of its kernels, such as `native x86-64-v3`, or `torch`.
     engine: str
     reasons: list[str]
+    #: The server cannot go on and must be started anew.
+    failed: bool = False
     #: Why `torch` runs where native kernels were wanted, and what to do about it; `null` where all is as it was meant.
     engine_fallback: str | None = None
 

@@ -158,6 +158,13 @@ class Metrics:
         self.log_entries_since_snapshot_max = self._gauge(
             "log_entries_since_snapshot_max", "Records that the longest replay would have to step again"
         )
+        self.shards_owned = self._gauge("shards_owned", "Shards that this server works on; 0 while it stands by")
+        self.lease_renew_failures = self._counter("lease_renew_failures", "Times the lease could not be prolonged")
+        self.store_rewound = self._counter(
+            "store_rewound", "Times the store came back without what it had acknowledged"
+        )
+        self.store_mended_streams = self._counter("store_mended_streams", "Streams that it got again from memory")
+        self.store_mended_records = self._counter("store_mended_records", "Records that it had lost of them")
         self.fenced_writes = self._counter("fenced_writes", "Writes refused because another owner had taken over")
 
     # --- how each is made --------------------------------------------------------------------------------------------

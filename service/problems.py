@@ -40,6 +40,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "store_unavailable": (503, "The store cannot be reached"),
     "store_full": (503, "The store is full"),
     "fenced": (503, "Another owner has taken over this shard"),
+    "failed": (503, "The server cannot go on"),
     "draining": (503, "The server is shutting down"),
 }
 

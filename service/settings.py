@@ -76,6 +76,11 @@ class Settings(BaseModel):
     snapshot_every: int = Field(default=64, ge=1, le=4096)
     snapshot_idle_s: float = Field(default=30.0, gt=0, le=86_400)
 
+    #: How long a server that is silent keeps its streams before another one may take them over.
+    lease_s: float = Field(default=6.0, ge=0.3, le=600)
+    #: Take the streams over at once, whoever has them.
+    take_over: bool = False
+
     # --- the work ---
     max_batch_size: int = Field(default=256, ge=1, le=4096)
     max_pending: int = Field(default=4096, ge=1, le=1_000_000)

@@ -15,6 +15,7 @@ from service.api.answering import answer
 from service.api.openapi import gives
 from service.api.seam import services_of
 from service.messages import Readiness, Version
+from service.problems import Problem
 
 router = APIRouter(tags=["health"])
 
@@ -25,12 +26,15 @@ _VERSION = Version(version=version("liquidstream"), python=platform.python_versi
 @router.get(
     "/livez",
     operation_id="is_alive",
-    summary="Is the event loop turning?",
+    summary="Can it go on?",
     response_class=Response,
-    responses=gives({200: ("It is.", [], {})}, open_to_all=True),
+    responses=gives({200: ("It can.", [], {})}, problems=("failed",), open_to_all=True),
 )
-async def is_alive() -> Response:
-    """Restart the process if this does not answer. It says nothing about the store; `/readyz` does."""
+async def is_alive(request: Request) -> Response:
+    """Restart the process if this does not answer with 200. It says nothing about the store; `/readyz` does."""
+    host = services_of(request).host
+    if host is not None and host.readiness().failed:
+        raise Problem("failed", "what steps the streams has ended with an error, as the log tells; restart the server.")
     return Response(status_code=200)
 
 

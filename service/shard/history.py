@@ -71,5 +71,8 @@ class HistoryBook:
     def forget(self, stream_id: str) -> None:
         self._points.pop(stream_id, None)
 
+    def clear(self) -> None:
+        self._points.clear()
+
 
 __all__ = ["MAX_BYTES", "MAX_POINTS", "MAX_STREAMS", "HistoryBook"]

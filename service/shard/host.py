@@ -1,7 +1,8 @@
 """The shard host: streams that can be created, fed, asked and removed. What the edge talks to.
 
-It owns the shards of its store from `start` to `drain`; a second host on the same store takes them over, and this one's
-writes then fail (`Fenced`).
+It owns the shards of its store from `start` to `drain`. Where another host has them, it stands by until that one has
+stopped, or has been silent for longer than its lease; a host that finds itself replaced forgets what it has in memory
+and stands by in its turn.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar, cast
 
+import msgspec
 import structlog
 import torch
 from numpy.typing import NDArray
@@ -41,10 +43,14 @@ from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.batcher import Batcher, Item, Outcome, Submission
 from service.shard.engine_choice import EngineChoice, threads_of
+from service.shard.healing import Healer
 from service.shard.history import HistoryBook
+from service.shard.keeper import Keeper
 from service.shard.models import EngineRoom
+from service.shard.ownership import Ownership, fenced
 from service.shard.pipeline import Pipeline
 from service.shard.snapshots import Snapshotter
+from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamForgotten, StreamTable
 from service.shard.upkeep import Upkeep
 from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
@@ -53,8 +59,6 @@ log = structlog.get_logger(__name__)
 
 Seen = TypeVar("Seen")
 
-LEASE_S = 10.0
-
 
 class StreamHost:
     """All streams of one store, served by this process.
@@ -62,7 +66,7 @@ class StreamHost:
     Parameters
     ----------
     store
-        Connected; the host acquires all its shards when it starts.
+        Connected; the host takes all its shards, as soon as no other host has them.
     engine
         What the setting `engine` comes to on this machine.
     executor
@@ -85,54 +89,88 @@ class StreamHost:
         self._threads = threads_of(settings.engine_threads)
         self._room = EngineRoom(engine.kind, threads=self._threads, executor=executor)
         self._table = StreamTable(store, self._room, metrics)
+        attention = asyncio.Event()
+        self._ownership = Ownership(store, metrics, attention, lease_s=settings.lease_s)
+        self._gate = StoreGate(metrics, attention)
         self._batcher = Batcher(
             max_batch_size=settings.max_batch_size,
             max_pending=settings.max_pending,
             max_queue_delay_ms=settings.max_queue_delay_ms,
         )
         self._snapshotter = Snapshotter(store, self._room, metrics, every=settings.snapshot_every)
+        self._healer = Healer(store, self._room, self._table, self._snapshotter, metrics)
         self._history = HistoryBook()
         self._durability: Durability = "unknown"
         self._store_name = "unknown"
         self._pipeline: Pipeline | None = None
+        self._attention = attention
         self._tasks: list[asyncio.Task[None]] = []
+        self._warming: asyncio.Task[None] | None = None
         self._draining = False
 
     # --- life --------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Take the shards over and begin to work."""
+        """Take the shards and begin to work, or stand by for them."""
         torch.set_num_threads(self._threads)
         self._metrics.set_engine(self._engine.name, self._engine.isa)
         health = await self._store.self_check()
         self._durability = health.durability
         self._store_name = f"{health.server} {health.version}"
-        await self._store.acquire(range(self._store.num_shards), lease_s=LEASE_S, by_force=True)
         self._metrics.store_up.set(1)
         self._pipeline = Pipeline(
             store=self._store,
             room=self._room,
             table=self._table,
             batcher=self._batcher,
+            ownership=self._ownership,
+            gate=self._gate,
+            healer=self._healer,
             snapshotter=self._snapshotter,
             history=self._history,
             metrics=self._metrics,
             durability=self._durability,
         )
-        upkeep = Upkeep(
+        self._upkeep = Upkeep(
             store=self._store,
             room=self._room,
             table=self._table,
             snapshotter=self._snapshotter,
-            pipeline=self._pipeline,
+            ownership=self._ownership,
+            gate=self._gate,
             metrics=self._metrics,
             idle_s=self._settings.snapshot_idle_s,
         )
+        keeper = Keeper(
+            store=self._store,
+            ownership=self._ownership,
+            gate=self._gate,
+            healer=self._healer,
+            table=self._table,
+            metrics=self._metrics,
+            working=self._pipeline.working,
+            attention=self._attention,
+            on_taken=self._begin_to_serve,
+            on_lost=self._forget_everything,
+        )
+        await keeper.take(by_force=self._settings.take_over)
         self._tasks = [
             asyncio.create_task(self._pipeline.run(), name="pipeline"),
-            asyncio.create_task(upkeep.run(), name="upkeep"),
-            asyncio.create_task(upkeep.warm_up(), name="warm-up"),
+            asyncio.create_task(keeper.run(), name="keeper"),
+            asyncio.create_task(self._upkeep.run(), name="upkeep"),
         ]
+
+    async def _begin_to_serve(self) -> None:
+        self._warming = asyncio.create_task(self._upkeep.warm_up(), name="warm-up")
+
+    async def _forget_everything(self) -> None:
+        """What is in memory will be older than what the new owner has."""
+        if self._warming is not None:
+            await _end([self._warming])
+        for stream in self._table.hot():
+            self._batcher.forget(stream.id, fenced())
+        await self._table.abandon_all()
+        self._history.clear()
 
     async def drain(self) -> None:
         """Answer what was taken, write every stream's snapshot, and stop."""
@@ -140,26 +178,35 @@ class StreamHost:
         self._batcher.close()
         if self._tasks:
             await asyncio.wait(self._tasks[:1], timeout=self._settings.shutdown_timeout_s)
-        await _end(self._tasks)
+        await _end([*self._tasks, *filter(None, [self._warming])])
+        if self._ownership.held:
+            await self._hand_over()
+        await self._room.close()
+
+    async def _hand_over(self) -> None:
+        """Leave as little to do as can be to whoever comes next."""
         try:
             await self._snapshotter.write(self._table.hot())
+            await self._ownership.release()
         except (Problem, StoreError) as error:
-            # The log has everything: the next start only replays more.
+            # The log has everything: the next start only replays more, and waits for the lease to end.
             log.warning("last_snapshots_failed", error=str(error))
-        await self._room.close()
 
     def readiness(self) -> Readiness:
         """Whether samples are taken, and why not."""
         reasons = []
         if self._pipeline is None:
             reasons.append("starting")
-        elif self._pipeline.fenced:
-            reasons.append("fenced: another server has taken over")
-        elif not self._pipeline.store_up:
-            reasons.append("store: the last write did not reach it")
+        elif not self._ownership.held and not self._draining:
+            reasons.append(f"standby: {self._ownership.other or 'another server'} owns the streams")
+        if not self._gate.is_open:
+            reasons.append(f"store: {self._gate.reason}")
+        elif self._gate.is_full:
+            reasons.append("store: it has no room left")
+        failed = self._batcher.closed and not self._draining
         if self._draining:
             reasons.append("draining")
-        elif self._batcher.closed:
+        elif failed:
             reasons.append("pipeline: it has failed, as the log tells; restart the server")
         return Readiness(
             ready=not reasons,
@@ -167,6 +214,7 @@ class StreamHost:
             durability=self._durability,
             engine=str(self._engine),
             engine_fallback=self._engine.fallback,
+            failed=failed,
             reasons=reasons,
         )
 
@@ -175,6 +223,7 @@ class StreamHost:
     async def create(self, stream_id: str, spec: ModelSpec) -> tuple[StreamInfo, bool]:
         """Make a stream, or confirm the one that is there; True: newly made."""
         created = False
+        self._check_ownership()
         if self._table.peek(stream_id) is None:
             with self._store_problems():
                 created = await self._table.create(stream_id, spec)
@@ -186,12 +235,14 @@ class StreamHost:
         return await self.describe(stream_id), created
 
     async def describe(self, stream_id: str) -> StreamInfo:
+        stale = await self._is_stale()
         _, info = await self._read(stream_id, self._info)
-        return info
+        return msgspec.structs.replace(info, stale=stale)
 
     async def delete(self, stream_id: str) -> None:
         """Remove a stream, its log and its snapshots for good."""
         gone = Problem("stream_not_found", "no stream has this id.")
+        self._check_ownership()
         async with self._working_pipeline().working, self._snapshotter.writing:
             try:
                 with self._store_problems():
@@ -228,10 +279,29 @@ class StreamHost:
 
         return StreamPage(streams=await self._room.run(look), next_cursor=after)
 
+    async def _is_stale(self) -> bool:
+        """Whether somebody else may have more by now than is in memory; `Problem` ``fenced`` where somebody has."""
+        self._check_ownership()
+        if not self._gate.is_open:
+            return True
+        try:
+            await self._ownership.confirm()
+        except Fenced:
+            raise fenced() from None
+        except StoreError as error:
+            self._gate.failed(error)
+            return True
+        return False
+
+    def _check_ownership(self) -> None:
+        if self._draining and not self._ownership.held:
+            raise _stopping()
+        self._ownership.check()
+
     async def _get(self, stream_id: str) -> HotStream:
-        if self._pipeline is not None and self._pipeline.fenced:
-            # What is in memory may be older than what the new owner has by now.
-            raise _fenced()
+        self._check_ownership()
+        if self._table.peek(stream_id) is None:
+            self._gate.check()
         with self._store_problems():
             return await self._table.get(stream_id)
 
@@ -243,16 +313,12 @@ class StreamHost:
         except BadCursor as error:
             raise Problem("invalid", str(error)) from None
         except Fenced as error:
-            if self._pipeline is not None:
-                self._pipeline.lose_shards(error)
-            raise _fenced() from error
+            self._ownership.lose_to(error)
+            raise fenced() from error
         except StoreFull as error:
-            raise Problem(
-                "store_full", "the store has no room left; nothing was changed.", retry_after_s=5.0
-            ) from error
+            raise self._gate.full() from error
         except StoreError as error:
-            log.error("store_failed", error=str(error))
-            raise Problem("store_unavailable", "the store does not answer; try again.", retry_after_s=1.0) from error
+            raise self._gate.failed(error) from error
 
     async def _read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
         """What `look` sees in a stream, in the engine's thread; again, where the stream was forgotten meanwhile."""
@@ -298,6 +364,7 @@ class StreamHost:
         if not items:
             return []
         self._working_pipeline()
+        self._gate.check()
         stream = await self._get(stream_id)
         done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
         submission = Submission(stream=stream, items=tuple(items), done=done)
@@ -328,7 +395,7 @@ class StreamHost:
 
     def _working_pipeline(self) -> Pipeline:
         if self._pipeline is None or self._batcher.closed:
-            raise Problem("draining", "the server is starting or stopping; send again.", retry_after_s=1.0)
+            raise _stopping()
         return self._pipeline
 
     async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult:
@@ -338,9 +405,10 @@ class StreamHost:
             sample = _peeked_sample(stream.spec, peek, stream.arrays())
             return sample, stream.model.engine.peek(stream.model.slab, stream.slot, sample)
 
+        stale = await self._is_stale()
         stream, (sample, results) = await self._read(stream_id, look)
         made = answers.predictions(stream.spec, results.prediction[0], results.half_width[0])
-        return PredictResult(last_seq=sample.seq - 1, predictions=made)
+        return PredictResult(last_seq=sample.seq - 1, predictions=made, stale=stale)
 
     # --- looking in --------------------------------------------------------------------------------------------------
 
@@ -351,11 +419,13 @@ class StreamHost:
 
     async def export_state(self, stream_id: str) -> bytes:
         """Everything that the stream is, as a safetensors file."""
+        await self._is_stale()
         stream, state = await self._read(stream_id, HotStream.state)
         return await asyncio.to_thread(state.to_bytes, stream.model.engine.layout)
 
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
         """Number of the last sample of each of these streams; streams that do not exist are left out."""
+        await self._is_stale()
         found = {}
         for stream_id in stream_ids:
             try:
@@ -400,8 +470,8 @@ def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[A
     return Sample(seq=int(arrays["stream.seq"]) + 1, t=t, x=x)
 
 
-def _fenced() -> Problem:
-    return Problem("fenced", "another server has taken over; send there.", retry_after_s=1.0)
+def _stopping() -> Problem:
+    return Problem("draining", "the server is starting or stopping; send again.", retry_after_s=1.0)
 
 
 __all__ = ["StreamHost"]

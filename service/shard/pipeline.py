@@ -7,14 +7,17 @@ One loop takes micro-batch after micro-batch from the batcher:
 3. *step*: the engine applies them in its own thread, while the next micro-batch gathers;
 4. *reply*: every request gets its answers, and snapshots are written where replay would get long.
 
-If an append fails, or nobody knows whether it failed, the streams concerned are forgotten: their next touch reads
-snapshot and log anew and so finds out. Nothing is stepped that is not known to be in the log.
+If an append fails, what was admitted is taken back, and nothing is stepped that is not known to be in the log. Where
+nobody knows whether it failed, the streams are in doubt: before their next record the healer compares them with the
+log. What was acknowledged stays in memory meanwhile, so that a store which lost it can have it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,9 +33,12 @@ from service.metrics import Metrics
 from service.problems import Problem
 from service.shard import answers, intake
 from service.shard.batcher import Batcher, Outcome, Waiting
+from service.shard.healing import Healer
 from service.shard.history import HistoryBook
 from service.shard.models import EngineRoom, Model
+from service.shard.ownership import Ownership
 from service.shard.snapshots import Snapshotter
+from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamTable
 from service.store import (
     Append,
@@ -50,6 +56,8 @@ log = structlog.get_logger(__name__)
 
 #: Pauses before an append is tried again; it is idempotent, so trying again is always safe.
 APPEND_RETRY_PAUSES_S = (0.05, 0.25)
+#: An append that took longer than this to fail is not tried again: everybody waits for it.
+APPEND_RETRY_WITHIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,9 @@ class Pipeline:
         room: EngineRoom,
         table: StreamTable,
         batcher: Batcher,
+        ownership: Ownership,
+        gate: StoreGate,
+        healer: Healer,
         snapshotter: Snapshotter,
         history: HistoryBook,
         metrics: Metrics,
@@ -85,16 +96,14 @@ class Pipeline:
         self._room = room
         self._table = table
         self._batcher = batcher
+        self._ownership = ownership
+        self._gate = gate
+        self._healer = healer
         self._snapshotter = snapshotter
         self._history = history
         self._metrics = metrics
         self._durability = durability
-        #: Set once another owner has taken a shard over: from then on nothing may be written.
-        self.fenced = False
-        #: Whether the last write reached the store.
-        self.store_up = True
-        #: Held while a micro-batch is on its way. Whoever deletes a stream waits for it, so that no record of the old
-        #: stream can reach the log of a new one of the same name.
+        #: Held while a micro-batch is on its way, for whoever must not meet half of one: a deletion, the healer.
         self.working = asyncio.Lock()
 
     async def run(self) -> None:
@@ -123,24 +132,27 @@ class Pipeline:
         except Exception:
             log.exception("micro_batch_failed")
             problem = Problem("internal", "the server failed on this request; see its log.")
-            await self._give_up(batch, problem)
+            self._refuse(batch, problem)
+            for stream in _streams_of(batch):
+                await self._table.abandon(stream)
         self._batcher.cycle_took(clock.now() - started)
-
-    def lose_shards(self, error: Fenced) -> None:
-        """Another owner has taken a shard over: from now on nothing is taken or written here."""
-        self._metrics.fenced_writes.inc()
-        if not self.fenced:
-            log.error("fenced", error=str(error))
-        self.fenced = True
 
     async def _process(self, batch: list[Waiting]) -> None:
         begun = clock.now()
+        try:
+            self._ownership.check()
+            self._gate.check()
+            with self._store_problems():
+                batch = await self._without_doubt(batch)
+        except Problem as problem:
+            self._refuse(batch, problem)
+            return
         outcomes: list[Outcome | Admitted] = [self._admit(waiting) for waiting in batch]
         fresh = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.NEW]
         try:
             failed = await self._append(fresh) if fresh else {}
         except Problem as problem:
-            await self._give_up(batch, problem)
+            self._refuse(batch, problem)
             return
         appended = clock.now()
         answered = await self._step([entry for entry in fresh if entry.stream.id not in failed])
@@ -157,9 +169,25 @@ class Pipeline:
             waiting.submission.settle(outcome)
         self._count(settled)
         for stream_id, reason in failed.items():
-            await self._give_up([waiting for waiting in batch if waiting.stream.id == stream_id], reason)
+            self._refuse([waiting for waiting in batch if waiting.stream.id == stream_id], reason)
         self._time(batch, begun, appended, stepped)
         await self._snapshot_where_due(fresh)
+
+    async def _without_doubt(self, batch: list[Waiting]) -> list[Waiting]:
+        """The micro-batch without the streams that turn out to have to be read anew."""
+        doubtful = [stream for stream in _streams_of(batch) if stream.doubtful]
+        if not doubtful:
+            return batch
+        await self._healer.reconcile(doubtful)
+        self._refuse([waiting for waiting in batch if waiting.stream.abandoned], _read_anew())
+        return [waiting for waiting in batch if not waiting.stream.abandoned]
+
+    def _refuse(self, batch: Sequence[Waiting], problem: Problem) -> None:
+        """Answer these requests, and what waits behind them for the same streams, with `problem`."""
+        for waiting in batch:
+            waiting.submission.fail(problem)
+        for stream in _streams_of(batch):
+            self._batcher.forget(stream.id, problem)
 
     # --- admit -------------------------------------------------------------------------------------------------------
 
@@ -185,30 +213,26 @@ class Pipeline:
 
         Raises the `Problem` to answer everybody with where the store failed as a whole.
         """
-        appends = self._appends(fresh)
         started = clock.now()
         try:
-            outcomes = await self._append_with_retries(appends)
-        except Fenced as error:
-            self.lose_shards(error)
-            raise Problem(
-                "fenced", "another server has taken over this stream; send there.", retry_after_s=1.0
-            ) from None
-        except StoreFull as error:
-            raise self._store_problem("store_full", "the store has no room left", error) from None
-        except StoreError as error:
-            raise self._store_problem("store_unavailable", "the store does not answer", error) from None
-        self.store_up = True
-        self._metrics.store_up.set(1)
+            with self._store_problems():
+                appends = self._appends(fresh)
+                outcomes = await self._append_with_retries(appends)
+        except Problem as problem:
+            await self._table.withdraw(_streams_of(fresh), doubtful=problem.code != "store_full")
+            raise
+        self._gate.has_room()
         self._metrics.log_append_duration_seconds.observe(clock.now() - started)
         self._metrics.log_append_entries.inc(len(fresh))
         failed: dict[str, Problem] = {}
-        for append, appended in zip(appends, outcomes, strict=True):
-            if appended.outcome == "missing":
-                failed[append.stream_id] = Problem("stream_not_found", "the stream is not in the store any more.")
-            elif appended.outcome == "mismatch":
-                log.error("log_mismatch", stream_id=append.stream_id, tail=appended.tail)
-                failed[append.stream_id] = _read_anew()
+        for stream, append, appended in zip(_streams_of(fresh), appends, outcomes, strict=True):
+            if appended.outcome in ("mismatch", "missing"):
+                log.error(f"log_{appended.outcome}", stream_id=stream.id, log=appended.tail)
+                failed[stream.id] = _read_anew()
+                if appended.tail >= append.first_position:
+                    await self._table.abandon(stream)  # the log has more than memory, so it is right
+                else:
+                    await self._table.withdraw([stream], doubtful=True)
         return failed
 
     def _appends(self, fresh: list[Admitted]) -> list[Append]:
@@ -226,29 +250,36 @@ class Pipeline:
             for epoch in [self._store.epoch_of(stream_id)]
         ]
 
-    async def _append_with_retries(self, appends: list[Append]) -> list[Appended]:
+    async def _append_with_retries(self, appends: list[Append]) -> Sequence[Appended]:
         for pause in APPEND_RETRY_PAUSES_S:
+            started = clock.now()
             try:
                 return await self._store.append(appends)
             except StoreUnavailable as error:
                 log.warning("append_unknown" if error.outcome_unknown else "append_failed", error=str(error))
+                if clock.now() - started > APPEND_RETRY_WITHIN_S:
+                    raise
                 await asyncio.sleep(pause)
         return await self._store.append(appends)
 
-    def _store_problem(self, code: str, what: str, error: StoreError) -> Problem:
-        self.store_up = False
-        self._metrics.store_up.set(0)
+    @contextmanager
+    def _store_problems(self) -> Iterator[None]:
+        """Turns the store's errors into problems, and tells those who look after store and ownership."""
+        try:
+            yield
+        except Fenced as error:
+            self._ownership.lose_to(error)
+            self._ownership.check()
+        except StoreFull as error:
+            self._count_failure("store_full", error)
+            raise self._gate.full() from None
+        except StoreError as error:
+            self._count_failure("store_unavailable", error)
+            raise self._gate.failed(error) from None
+
+    def _count_failure(self, code: str, error: StoreError) -> None:
         self._metrics.log_append_failures.labels(reason=code).inc()
         log.error("append_failed", code=code, error=str(error))
-        return Problem(code, f"{what}; nothing was acknowledged. Send again with the same `seq`.", retry_after_s=1.0)
-
-    async def _give_up(self, batch: list[Waiting], problem: Problem) -> None:
-        """Answer these requests, and what waits behind them for the same streams, with `problem`."""
-        for waiting in batch:
-            waiting.submission.fail(problem)
-        for stream in dict.fromkeys(waiting.stream for waiting in batch):
-            self._batcher.forget(stream.id, problem)
-            await self._table.abandon(stream)
 
     # --- step --------------------------------------------------------------------------------------------------------
 
@@ -380,10 +411,14 @@ class Pipeline:
         try:
             await self._snapshotter.write_due(list(touched))
         except Fenced as error:
-            self.lose_shards(error)
+            self._ownership.lose_to(error)
         except StoreError as error:
             # The log still has everything: a snapshot that failed only makes the next replay longer.
             log.warning("snapshot_failed", error=str(error))
+
+
+def _streams_of(items: Sequence[Waiting | Admitted]) -> list[HotStream]:
+    return list(dict.fromkeys(item.stream for item in items))
 
 
 def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, Observation]:

@@ -57,19 +57,20 @@ class Snapshotter:
             found: list[tuple[HotStream, Snapshot]] = []
             for stream in streams:
                 with suppress(StreamForgotten):  # since it was chosen
-                    found.append((stream, _snapshot_of(stream)))
+                    found.append((stream, snapshot_of(stream)))
             return found
 
         snapshots = await self._room.run(read)
         outcomes = await self._store.write_snapshots([snapshot for _, snapshot in snapshots])
         for (stream, snapshot), outcome in zip(snapshots, outcomes, strict=True):
-            if outcome == "ahead":
-                log.error("snapshot_ahead_of_log", stream_id=stream.id, position=snapshot.position)
+            if outcome in ("ahead", "missing"):
+                log.error(f"snapshot_{outcome}", stream_id=stream.id, position=snapshot.position)
+                stream.doubtful = True
                 continue
             stream.snapshot_position = snapshot.position
             stream.snapshot_at = clock.now()
             self._metrics.snapshot_bytes.observe(len(snapshot.blob))
-        self._metrics.snapshots.inc(len(snapshots))
+        self._metrics.snapshots.inc(outcomes.count("written"))
         self._metrics.snapshot_duration_seconds.observe(clock.now() - started)
 
     def _is_due(self, stream: HotStream) -> bool:
@@ -79,11 +80,12 @@ class Snapshotter:
         return stream.replay_length >= every
 
 
-def _snapshot_of(stream: HotStream) -> Snapshot:
+def snapshot_of(stream: HotStream) -> Snapshot:
+    """The stream's state as it is now; to be called in the engine's thread."""
     state = stream.state()
     layout = stream.model.engine.layout
     applied = int(layout.views(state.row[None])["stream.records"][0])
     return Snapshot(stream_id=stream.id, incarnation=stream.incarnation, position=applied, blob=state.to_bytes(layout))
 
 
-__all__ = ["Snapshotter"]
+__all__ = ["MAX_PER_CALL", "Snapshotter", "snapshot_of"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -47,7 +48,7 @@ class HotStream:
     """A stream whose state is in a slab."""
 
     id: str
-    #: Which stream of this id.
+    #: Tells it from a stream of the same name before or after it.
     incarnation: str
     meta: StreamMeta
     model: Model
@@ -59,7 +60,9 @@ class HotStream:
     snapshot_at: float
     #: When it came into memory, or was last given a record.
     changed_at: float
-    #: Deleted, or a write happened whose outcome is not known: the slot may be another stream's, so hands off.
+    #: Whether the store may have more or less of it than memory has: to be reconciled before its next record.
+    doubtful: bool = False
+    #: Deleted, or given up: the slot may be another stream's, so hands off.
     abandoned: bool = False
 
     @property
@@ -160,6 +163,32 @@ class StreamTable:
             hot.abandoned = True
             del self._hot[hot.id]
             await self._room.run(partial(self._unload, hot))
+
+    async def abandon_all(self) -> None:
+        """Forget every stream's memory, at once."""
+        given_up, self._hot = list(self._hot.values()), {}
+        for hot in given_up:
+            hot.abandoned = True
+
+        def unload() -> None:
+            for hot in given_up:
+                self._unload(hot)
+
+        await self._room.run(unload)
+
+    async def withdraw(self, streams: Iterable[HotStream], *, doubtful: bool) -> None:
+        """Take back what was admitted to these streams and not stepped; `doubtful`: it may be in their logs."""
+        affected = [stream for stream in streams if not stream.abandoned]
+
+        def go_back() -> None:
+            for stream in affected:
+                arrays = stream.arrays()
+                stream.ledger = Ledger(stream.spec, arrays)
+                stream.position = int(arrays["stream.records"])
+
+        for stream in affected:
+            stream.doubtful = stream.doubtful or doubtful
+        await self._room.run(go_back)
 
     def _unload(self, hot: HotStream) -> None:
         hot.model.slab.free(hot.slot)

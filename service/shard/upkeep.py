@@ -11,8 +11,9 @@ from service import clock
 from service.metrics import Metrics
 from service.problems import Problem
 from service.shard.models import EngineRoom
-from service.shard.pipeline import Pipeline
+from service.shard.ownership import Ownership
 from service.shard.snapshots import Snapshotter
+from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamTable
 from service.store import Fenced, StoreError, StreamStore
 
@@ -25,7 +26,7 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 
 class Upkeep:
-    """Snapshots of streams that fell idle, fleet metrics, and whether the store is there."""
+    """Snapshots of streams that fell idle, and fleet metrics."""
 
     def __init__(
         self,
@@ -34,7 +35,8 @@ class Upkeep:
         room: EngineRoom,
         table: StreamTable,
         snapshotter: Snapshotter,
-        pipeline: Pipeline,
+        ownership: Ownership,
+        gate: StoreGate,
         metrics: Metrics,
         idle_s: float,
     ) -> None:
@@ -42,7 +44,8 @@ class Upkeep:
         self._room = room
         self._table = table
         self._snapshotter = snapshotter
-        self._pipeline = pipeline
+        self._ownership = ownership
+        self._gate = gate
         self._metrics = metrics
         self._idle_s = idle_s
 
@@ -52,7 +55,7 @@ class Upkeep:
             try:
                 await self._round()
             except Fenced as error:
-                self._pipeline.lose_shards(error)
+                self._ownership.lose_to(error)
             except StoreError as error:
                 log.warning("upkeep_failed", error=str(error))
             except Exception:
@@ -84,29 +87,12 @@ class Upkeep:
             log.exception("warm_up_failed", stream_id=stream_id)
 
     async def _round(self) -> None:
-        await self._check_store()
         await self._show_fleet()
-        if self._pipeline.store_up:
+        if self._gate.is_open and self._ownership.held:
             self._metrics.streams.set(await self._store.count())
             await self._snapshot_idle()
 
-    async def _check_store(self) -> None:
-        """Ask a store that was lost whether it is back."""
-        try:
-            await self._store.ping()
-        except StoreError as error:
-            if self._pipeline.store_up:
-                log.error("store_lost", error=str(error))
-            self._pipeline.store_up = False
-        else:
-            if not self._pipeline.store_up:
-                log.info("store_back")
-            self._pipeline.store_up = True
-        self._metrics.store_up.set(self._pipeline.store_up)
-
     async def _snapshot_idle(self) -> None:
-        if self._pipeline.fenced:
-            return
         before = clock.now() - self._idle_s
         idle = [hot for hot in self._table.hot() if hot.replay_length > 0 and hot.changed_at < before]
         await self._snapshotter.write(idle)

@@ -172,6 +172,12 @@ class Rig:
     async def arrays(self, stream_id: str) -> Arrays:
         return load(await self.host.export_state(stream_id))
 
+    async def stored(self, stream_id: str) -> StoredStream:
+        """What the store has of a stream."""
+        [found] = await self.store.read_streams([stream_id])
+        assert isinstance(found, StoredStream)
+        return found
+
     async def at_rest(self) -> None:
         """Wait for what the pipeline does after it has answered: snapshots."""
         assert self.host._pipeline is not None
@@ -193,7 +199,12 @@ async def open_host(store_url: str, namespace: str) -> AsyncIterator[OpenHost]:
 
     async def open_host(url: str = store_url, *, timeout_s: float = 5.0, **settings: Any) -> Rig:
         store = await FaultyStore.connect(url, namespace=namespace, num_shards=8, timeout_s=timeout_s)
-        rigs.append(Rig(store, Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000} | settings)))
+        rigs.append(
+            Rig(
+                store,
+                Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000, "take_over": True} | settings),
+            )
+        )
         await rigs[-1].host.start()
         return rigs[-1]
 

@@ -510,17 +510,19 @@ async def test_a_drain_out_of_time_answers_everybody(open_host: OpenHost) -> Non
         assert refused.value.code == "draining"
 
 
-async def test_a_drain_insists(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_drain_insists(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cancellation that gets lost on the way, as it may in a library, does not keep a host from ending."""
-    pinged = asyncio.Event()
+    rig = await open_host(lease_s=3)
+    asked = asyncio.Event()
 
-    async def deaf() -> None:
-        pinged.set()
+    async def deaf() -> str:
+        asked.set()
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
+        return ""
 
-    monkeypatch.setattr(rig.store, "ping", deaf)
-    await asyncio.wait_for(pinged.wait(), 20)
+    monkeypatch.setattr(rig.store, "run_id", deaf)
+    await asyncio.wait_for(asked.wait(), 20)
     await asyncio.wait_for(rig.host.drain(), 20)
 
 

@@ -66,10 +66,10 @@ async def test_a_snapshot_is_the_state_at_its_position(open_host: OpenHost) -> N
     await rig.host.create("pump", spec)
     await rig.host.submit_samples("pump", samples(spec, 5))
     await rig.host.drain()
-    snapshot = (await rig.stored("pump")).snapshot
+    second = await open_host()
+    snapshot = (await second.stored("pump")).snapshot
     assert snapshot is not None
     assert snapshot.position == 5
-    second = await open_host()
     assert_same(await second.arrays("pump"), Fold(spec).apply(*samples(spec, 5)).arrays)
     assert second.value("replay_entries_total") == 0
 
@@ -85,7 +85,7 @@ async def test_a_damaged_snapshot_costs_a_longer_replay(open_host: OpenHost, sto
     for start in range(0, 40, 5):
         await rig.host.submit_samples("pump", sent[start : start + 5])
     await rig.host.drain()
-    await damage(store_url, rig.store._keys.snapshots("pump"), which)
+    await damage(store_url, rig.store._layout.keys.snapshots("pump"), which)
     second = await open_host()
     if which == "newest":
         assert_same(await second.arrays("pump"), Fold(spec).apply(*sent).arrays)

@@ -12,7 +12,7 @@ from service.problems import Problem
 from service.shard.streams import StreamForgotten, StreamTable
 from service.store import StoreUnavailable
 
-from .conftest import Fold, OpenHost, Rig, assert_same, labels, refusals, samples, tiny
+from .conftest import Fold, OpenHost, Rig, assert_same, labels, refusals, samples, tiny, until
 
 
 def table_of(rig: Rig) -> StreamTable:
@@ -141,4 +141,5 @@ async def test_a_deletion_that_the_store_refuses_leaves_the_stream(rig: Rig, mon
         patch.setattr(rig.store, "delete", unavailable)
         with pytest.raises(Problem, match="does not answer"):
             await rig.host.delete("pump")
+    await until(lambda: rig.host.readiness().ready)
     assert_same(await rig.arrays("pump"), Fold(tiny()).apply(*samples(tiny(), 4)).arrays)

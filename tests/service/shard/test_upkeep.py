@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -61,15 +62,16 @@ async def test_the_fleet_is_measured(open_host: OpenHost) -> None:
     await until(lambda: rig.value("streams_hot") == 3 and rig.value("streams") == 3)
 
 
-async def test_a_store_that_goes_and_comes_is_seen(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_that_goes_and_comes_is_seen(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a sample: readiness and `store_up` tell."""
+    rig = await open_host(lease_s=0.3)
     await until(lambda: rig.value("store_up") == 1)
     with monkeypatch.context() as patch:
 
         async def unavailable() -> None:
             raise StoreUnavailable("the test has cut it off", outcome_unknown=False)
 
-        patch.setattr(rig.store, "ping", unavailable)
+        patch.setattr(rig.store, "renew", unavailable)
         await until(lambda: rig.value("store_up") == 0)
         assert not rig.host.readiness().ready
     await until(lambda: rig.value("store_up") == 1)
@@ -77,15 +79,15 @@ async def test_a_store_that_goes_and_comes_is_seen(rig: Rig, monkeypatch: pytest
 
 
 async def test_an_idle_host_sees_that_it_is_fenced(open_host: OpenHost) -> None:
-    """From the snapshot that it may not write; it goes on measuring, and writes nothing."""
+    """From the lease that it may not prolong, or the snapshot that it may not write; and it forgets what it had."""
     older = await open_host(snapshot_idle_s=0.2)
     await older.host.create("pump", tiny())
     await older.host.submit_samples("pump", samples(tiny(), 3))
     newer = await open_host()
     await until(lambda: not older.host.readiness().ready)
-    assert older.host.readiness().reasons == ["fenced: another server has taken over"]
+    assert older.host.readiness().reasons[0].startswith("standby: ")
     assert (await newer.stored("pump")).snapshot is None
-    await until(lambda: older.value("streams_hot") == 1)
+    await until(lambda: older.value("streams_hot") == 0)
 
 
 async def test_a_start_brings_all_streams_into_memory(
@@ -108,10 +110,10 @@ async def open_host_with_damage(open_host: OpenHost, monkeypatch: pytest.MonkeyP
     """A host whose store cannot read one stream's log."""
     read_streams = FaultyStore.read_streams
 
-    async def damaged_streams(self: FaultyStore, stream_ids: Sequence[str]) -> list[object]:
+    async def damaged_log(self: FaultyStore, stream_ids: Sequence[str]) -> list[Any]:
         found = await read_streams(self, stream_ids)
-        lost = StoreCorrupt("the test has damaged it")
-        return [lost if stream_id == damaged else stream for stream_id, stream in zip(stream_ids, found, strict=True)]
+        damage = StoreCorrupt("the test has damaged it")
+        return [damage if id_ == damaged else stored for id_, stored in zip(stream_ids, found, strict=True)]
 
-    monkeypatch.setattr(FaultyStore, "read_streams", damaged_streams)
+    monkeypatch.setattr(FaultyStore, "read_streams", damaged_log)
     return await open_host()
