@@ -19,7 +19,7 @@ LAYERS = {
     "liquid_core": [
         ["checks"],
         ["fold"],
-        ["control"],
+        ["control", "soundness"],
         ["state"],
         ["engine"],
         ["learner"],

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.seam import Services
+from service.messages import MAX_STATE_BYTES
 from service.problems import Problem
+
+#: A state to be taken over is larger than anything else that is sent.
+_STATE = re.compile(r"/v1/streams/[^/]+/state").fullmatch
 
 
 class BodyLimit:
@@ -19,6 +25,8 @@ class BodyLimit:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         limit = self._services.settings.max_body_bytes
+        if scope["method"] == "PUT" and _STATE(scope["path"]):
+            limit = max(limit, MAX_STATE_BYTES)
         if _announced(scope) > limit:
             raise _too_large(limit)
         received = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import HTTPConnection
 
@@ -21,6 +21,8 @@ from service.messages import (
     Readiness,
     SampleIn,
     SampleResult,
+    SnapshotInfo,
+    SnapshotList,
     StreamHistory,
     StreamInfo,
     StreamPage,
@@ -31,6 +33,21 @@ from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.api.websocket import Session
+
+
+class Verbs(Protocol):
+    """What can be done to a stream beside feeding it. Each but `pin` and `unpin` is a record in the stream's log."""
+
+    async def reset(self, stream_id: str, if_seq: int | None) -> StreamInfo: ...
+    async def freeze(self, stream_id: str, if_seq: int | None) -> StreamInfo: ...
+    async def unfreeze(self, stream_id: str, if_seq: int | None) -> StreamInfo: ...
+    async def rollback(self, stream_id: str, to: int, if_seq: int | None) -> StreamInfo: ...
+    async def fork(self, stream_id: str, new_id: str) -> StreamInfo: ...
+    async def change_spec(self, stream_id: str, patch: dict[str, Any]) -> StreamInfo: ...
+    async def import_state(self, stream_id: str, state: bytes) -> tuple[StreamInfo, bool]: ...
+    async def pin(self, stream_id: str) -> SnapshotInfo: ...
+    async def unpin(self, stream_id: str, position: int) -> None: ...
+    async def snapshots(self, stream_id: str) -> SnapshotList: ...
 
 
 class Host(Protocol):
@@ -52,6 +69,8 @@ class Host(Protocol):
     async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult: ...
     async def history(self, stream_id: str, limit: int) -> StreamHistory: ...
     async def export_state(self, stream_id: str) -> bytes: ...
+    @property
+    def verbs(self) -> Verbs: ...
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]: ...
     def readiness(self) -> Readiness: ...
 
@@ -83,4 +102,4 @@ def services_of(connection: HTTPConnection) -> Services:
     return services
 
 
-__all__ = ["Host", "Services", "services_of"]
+__all__ = ["Host", "Services", "Verbs", "services_of"]

@@ -53,6 +53,7 @@ from service.shard.snapshots import Snapshotter
 from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamForgotten, StreamTable
 from service.shard.upkeep import Upkeep
+from service.shard.verbs import StreamVerbs
 from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
 
 log = structlog.get_logger(__name__)
@@ -100,6 +101,7 @@ class StreamHost:
         self._snapshotter = Snapshotter(store, self._room, metrics, every=settings.snapshot_every)
         self._healer = Healer(store, self._room, self._table, self._snapshotter, metrics)
         self._history = HistoryBook()
+        self.verbs = StreamVerbs(self, store, self._room)
         self._durability: Durability = "unknown"
         self._store_name = "unknown"
         self._pipeline: Pipeline | None = None
@@ -225,7 +227,7 @@ class StreamHost:
         created = False
         self._check_ownership()
         if self._table.peek(stream_id) is None:
-            with self._store_problems():
+            with self.store_problems():
                 created = await self._table.create(stream_id, spec)
         stream = await self._get(stream_id)
         if stream.spec.digest != spec.digest:
@@ -236,7 +238,7 @@ class StreamHost:
 
     async def describe(self, stream_id: str) -> StreamInfo:
         stale = await self._is_stale()
-        _, info = await self._read(stream_id, self._info)
+        _, info = await self.read(stream_id, self._info)
         return msgspec.structs.replace(info, stale=stale)
 
     async def delete(self, stream_id: str) -> None:
@@ -245,7 +247,7 @@ class StreamHost:
         self._check_ownership()
         async with self._working_pipeline().working, self._snapshotter.writing:
             try:
-                with self._store_problems():
+                with self.store_problems():
                     removed = await self._table.delete(stream_id)
             except Problem as problem:
                 self._batcher.forget(stream_id, problem)
@@ -258,7 +260,7 @@ class StreamHost:
 
     async def list(self, cursor: str | None, limit: int) -> StreamPage:
         """One page of descriptions."""
-        with self._store_problems():
+        with self.store_problems():
             ids, after = await self._store.list_ids(cursor, limit)
         streams = []
         for stream_id in ids:
@@ -302,11 +304,11 @@ class StreamHost:
         self._check_ownership()
         if self._table.peek(stream_id) is None:
             self._gate.check()
-        with self._store_problems():
+        with self.store_problems():
             return await self._table.get(stream_id)
 
     @contextmanager
-    def _store_problems(self) -> Iterator[None]:
+    def store_problems(self) -> Iterator[None]:
         """Turns the store's errors into problems."""
         try:
             yield
@@ -320,7 +322,7 @@ class StreamHost:
         except StoreError as error:
             raise self._gate.failed(error) from error
 
-    async def _read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
+    async def read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
         """What `look` sees in a stream, in the engine's thread; again, where the stream was forgotten meanwhile."""
         while True:
             stream = await self._get(stream_id)
@@ -331,15 +333,16 @@ class StreamHost:
 
     def _info(self, stream: HotStream) -> StreamInfo:
         arrays = stream.arrays()
-        samples = int(arrays["stream.samples"])
+        last_seq = int(arrays["stream.seq"])
         return StreamInfo(
             id=stream.id,
             spec=stream.spec,
             created_at=stream.meta.created_at,
-            last_seq=int(arrays["stream.seq"]),
-            last_t=float(arrays["clock.last_t"]) if samples else None,
-            samples=samples,
+            last_seq=last_seq,
+            last_t=float(arrays["stream.last_t"]) if last_seq else None,
+            samples=int(arrays["stream.samples"]),
             labels=int(arrays["stream.labels"]),
+            frozen=bool(arrays["stream.frozen"]),
             updates=int(arrays["stream.updates"]),
             updates_skipped=int(arrays["stream.skipped"]),
             drift=answers.drift(arrays),
@@ -354,13 +357,13 @@ class StreamHost:
 
     async def submit_samples(self, stream_id: str, samples: Sequence[SampleIn]) -> Sequence[SampleResult | ProblemItem]:
         """Predict, then learn; one answer a sample, in order."""
-        return cast(Sequence[SampleResult | ProblemItem], await self._submit(stream_id, samples))
+        return cast(Sequence[SampleResult | ProblemItem], await self.submit(stream_id, samples))
 
     async def submit_labels(self, stream_id: str, labels: Sequence[LabelIn]) -> Sequence[LabelResult | ProblemItem]:
         """Learn from labels of earlier samples; one answer a label, in order."""
-        return cast(Sequence[LabelResult | ProblemItem], await self._submit(stream_id, labels))
+        return cast(Sequence[LabelResult | ProblemItem], await self.submit(stream_id, labels))
 
-    async def _submit(self, stream_id: str, items: Sequence[Item]) -> Sequence[Outcome]:
+    async def submit(self, stream_id: str, items: Sequence[Item]) -> Sequence[Outcome]:
         if not items:
             return []
         self._working_pipeline()
@@ -389,7 +392,7 @@ class StreamHost:
         for item in submission.items[len(submission.outcomes) :]:
             if isinstance(item, LabelIn):
                 metrics.labels.labels(result="rejected").inc()
-            else:
+            elif isinstance(item, SampleIn):
                 metrics.samples.labels(model=submission.stream.model.name, result="rejected").inc()
                 metrics.samples_rejected.labels(reason=problem.code).inc()
 
@@ -406,7 +409,7 @@ class StreamHost:
             return sample, stream.model.engine.peek(stream.model.slab, stream.slot, sample)
 
         stale = await self._is_stale()
-        stream, (sample, results) = await self._read(stream_id, look)
+        stream, (sample, results) = await self.read(stream_id, look)
         made = answers.predictions(stream.spec, results.prediction[0], results.half_width[0])
         return PredictResult(last_seq=sample.seq - 1, predictions=made, stale=stale)
 
@@ -420,7 +423,7 @@ class StreamHost:
     async def export_state(self, stream_id: str) -> bytes:
         """Everything that the stream is, as a safetensors file."""
         await self._is_stale()
-        stream, state = await self._read(stream_id, HotStream.state)
+        stream, state = await self.read(stream_id, HotStream.state)
         return await asyncio.to_thread(state.to_bytes, stream.model.engine.layout)
 
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
@@ -429,7 +432,7 @@ class StreamHost:
         found = {}
         for stream_id in stream_ids:
             try:
-                _, found[stream_id] = await self._read(stream_id, _last_seq)
+                _, found[stream_id] = await self.read(stream_id, _last_seq)
             except Problem as problem:
                 if problem.code != "stream_not_found":
                     raise
@@ -457,8 +460,8 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[Any]]) -> Sample:
     """The sample to imagine: by default one typical gap after the last, all values missing."""
-    last_t, gap = float(arrays["clock.last_t"]), float(arrays["clock.gap"])
-    started = int(arrays["stream.samples"]) > 0
+    last_t, gap = float(arrays["stream.last_t"]), float(arrays["clock.gap"])
+    started = int(arrays["stream.seq"]) > 0
     t = intake.seconds(peek.t) if peek.t is not None else last_t + (gap if gap > 0 else 1.0)
     x = intake.values(peek.x) if peek.x is not None else (float("nan"),) * spec.num_features
     try:

@@ -134,7 +134,7 @@ class StreamTable:
         except SpecError as error:
             raise Problem(error.code if error.code in CATALOGUE else "spec_invalid", str(error)) from error
         except EngineUnavailableError as error:
-            raise _not_for_this_engine(error) from error
+            raise not_for_this_engine(error) from error
         meta = StreamMeta(spec=spec, created_at=time.time())
         async with self._lock(stream_id):
             try:
@@ -212,8 +212,8 @@ class StreamTable:
             log.error("stream_unreadable", stream_id=stream_id, error=str(error))
             raise Problem("internal", "the stored stream cannot be read; the server's log says why.") from error
         except EngineUnavailableError as error:
-            log.error("stream_not_for_this_engine", stream_id=stream_id, error=str(error))
-            raise _not_for_this_engine(error) from error
+            log.error("streamnot_for_this_engine", stream_id=stream_id, error=str(error))
+            raise not_for_this_engine(error) from error
         hot = HotStream(
             id=stream_id,
             incarnation=stored.incarnation,
@@ -257,7 +257,7 @@ class StreamTable:
         return self._locks.setdefault(stream_id, asyncio.Lock())
 
 
-def _not_for_this_engine(error: EngineUnavailableError) -> Problem:
+def not_for_this_engine(error: EngineUnavailableError) -> Problem:
     return Problem("engine_unavailable", f"{error} A server with --engine auto takes it.")
 
 
@@ -269,4 +269,4 @@ def _read_row(stream_id: str, blob: bytes, model: Model) -> ByteArray:
     return state.row
 
 
-__all__ = ["HotStream", "StreamForgotten", "StreamMeta", "StreamTable"]
+__all__ = ["HotStream", "StreamForgotten", "StreamMeta", "StreamTable", "not_for_this_engine"]

@@ -8,7 +8,8 @@
 ``liquid:{s007}:ids``              zset    ids of its streams, all with score 0 and so in the order of their bytes
 ``liquid:{s007}:meta:<id>``        hash    `incarnation` of the stream; `meta`, what else the service keeps of it
 ``liquid:{s007}:log:<id>``         list    entries since the older snapshot, at least one once there was one
-``liquid:{s007}:snap:<id>``        hash    snapshots `a` and `b`; `newest` of them; its `position`; the `older`'s
+``liquid:{s007}:snap:<id>``        hash    snapshots `a` and `b`; `newest` of them; its `position`; the `older`'s;
+                                           states that are pinned: `pin:` and `info:`, each with the position
 =================================  ======  =============================================================
 
 The braces are a hash tag: all keys of a shard are in one slot of a Redis Cluster.
