@@ -11,6 +11,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from liquid_core.spec import ModelSpec
+from service.api.answering import STATE
 from service.app import create_app
 from service.settings import Settings
 
@@ -19,6 +20,13 @@ schema = schemathesis.openapi.from_dict(documented.openapi())
 schema.app = documented
 OPERATIONS = {result.ok().definition.raw["operationId"]: result.ok() for result in schema.get_all_operations()}
 WITH_INPUT = [name for name, operation in OPERATIONS.items() if operation.body or list(operation.iter_parameters())]
+
+
+@schemathesis.serializer(STATE)
+def as_it_is(ctx: object, value: object) -> bytes:  # noqa: ARG001
+    """A file is sent as it was made up."""
+    return value if isinstance(value, bytes) else str(value).encode(errors="replace")
+
 
 bounded = settings(
     max_examples=20,

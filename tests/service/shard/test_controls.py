@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from service.problems import Problem
 from service.settings import Settings
 from service.shard.verbs import MAX_PINNED
 
-from .conftest import Arrays, Fold, OpenHost, Rig, assert_same, refusals, samples, tiny
+from .conftest import Arrays, Fold, OpenHost, Rig, assert_same, refusals, samples, tiny, until
 
 
 def later(given: list[SampleIn], by: int, *, seconds: float = 0.0) -> list[SampleIn]:
@@ -46,8 +47,6 @@ async def folded(rig: Rig, stream_id: str) -> Arrays:
 
 
 def _spec_of_meta(meta: bytes) -> bytes:
-    import json
-
     return json.dumps(json.loads(meta)["spec"]).encode()
 
 
@@ -135,14 +134,8 @@ async def test_a_command_that_did_not_reach_the_log_did_nothing(rig: Rig, fault:
     await rig.host.submit_samples("pump", samples(spec, 5))
     rig.store.faults.extend([fault] * 3)
     await refused(rig.host.verbs.freeze("pump", None), "store_unavailable")
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                info = await rig.host.verbs.freeze("pump", None)
-                break
-            except Problem as problem:
-                assert problem.code == "store_unavailable"
-                await asyncio.sleep(0.05)
+    await until(lambda: rig.host.readiness().ready)
+    info = await rig.host.verbs.freeze("pump", None)
 
     assert info.frozen
     assert [type(entry.record).__name__ for entry in (await rig.stored("pump")).entries].count("Freeze") == 1
@@ -296,16 +289,20 @@ async def test_samples_behind_a_change_are_judged_by_the_new_spec(rig: Rig) -> N
     spec, wider = tiny(), tiny(features=["flow", "pressure", "heat"])
     await rig.host.create("pump", spec)
     wide = [SampleIn(t=each.t, x=[*each.x, 1.0], seq=each.seq) for each in samples(spec, 9, first=7)]
-    results = await asyncio.gather(
-        rig.host.submit_samples("pump", samples(spec, 6)),
-        rig.host.verbs.change_spec("pump", {"features": list(wider.features), "targets": None}),
-        rig.host.submit_samples("pump", wide),
-        rig.host.submit_samples("pump", samples(spec, 1, first=16)),
-    )
+    rig.store.open.clear()  # what is sent first waits for the store, and all else behind it
+    sent = [asyncio.create_task(rig.host.submit_samples("pump", [each])) for each in samples(spec, 6)]
+    await rig.store.waiting.wait()
+    before = rig.host._batcher.pending
+    patch = {"features": list(wider.features), "targets": None}
+    change = asyncio.create_task(rig.host.verbs.change_spec("pump", patch))
+    await until(lambda: rig.host._batcher.pending == before + 1)
+    behind = [asyncio.create_task(rig.host.submit_samples("pump", each)) for each in (wide, samples(spec, 1, first=16))]
+    await until(lambda: rig.host._batcher.pending == before + 11)
+    rig.store.open.set()
 
-    assert refusals(results[0]) == [None] * 6
-    assert refusals(results[2]) == [None] * 9
-    assert refusals(results[3]) == ["dimension"]
+    assert [refusals(await each) for each in sent] == [[None]] * 6
+    assert (await change).spec == wider
+    assert [refusals(await each) for each in behind] == [[None] * 9, ["dimension"]]
     info = await rig.host.describe("pump")
     assert (info.spec, info.last_seq, info.samples) == (wider, 15, 9)
     assert (await rig.host.create("pump", wider))[1] is False
@@ -374,8 +371,8 @@ async def test_what_is_no_state_is_refused(rig: Rig) -> None:
     arrays = await rig.arrays("pump")
     wild = state.replace(arrays["clock.gap"].tobytes(), np.float64(-1.0).tobytes())
     assert wild != state
-    for given in (b"", b"noise" * 99, state[:-3], wild):
-        await refused(rig.host.verbs.import_state("new", given), "state_invalid")
+    for bad in (b"", b"noise" * 99, state[:-3], wild):
+        await refused(rig.host.verbs.import_state("new", bad), "state_invalid")
     await refused(rig.host.verbs.import_state("new", bytes(MAX_STATE_BYTES + 1)), "state_too_large")
     await refused(rig.host.describe("new"), "stream_not_found")
 
