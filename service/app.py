@@ -1,7 +1,7 @@
 """The application: layers, routes, and what starts and stops with it.
 
-From the outside in, a request passes `Edge` (id, metrics, problems), `Door` (keys, hosts, origins), `BodyLimit`, and
-then its route in `service.api`.
+From the outside in, a request passes `Edge` (id, metrics, problems), `Door` (keys, hosts, origins), `Admission` (is
+there time for it?), `BodyLimit`, and then its route in `service.api`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from service.api import (
     controls,
     health,
     history,
+    ingest,
     labels,
     openapi,
     pages,
@@ -30,6 +31,7 @@ from service.api import (
     streams,
     websocket,
 )
+from service.api.admission import Admission
 from service.api.body_limit import BodyLimit
 from service.api.edge import Edge, on_http_exception, on_invalid_parameters
 from service.api.seam import Host, Services
@@ -55,7 +57,7 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         logs.configure(settings)
         _warn(settings)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(measured_lag(services.metrics))
+            await stack.enter_async_context(measured_lag(services.metrics, lambda lag_s: services.on_lag(lag_s)))
             working = host if host is not None else await _open_host(services, stack)
             with _mendable(services):
                 await working.start()
@@ -83,11 +85,11 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         },
     )
     app.state.services = services
-    for resource in (predict, controls, streams, samples, labels, history, snapshots, state, websocket, health):
+    for resource in (predict, controls, streams, samples, labels, ingest, history, snapshots, state, websocket, health):
         app.include_router(resource.router)
     pages.mount(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
-    for layer in (BodyLimit, Door, Edge):  # the last one added is the outermost
+    for layer in (BodyLimit, Admission, Door, Edge):  # the last one added is the outermost
         app.add_middleware(layer, services=services)
     return app
 

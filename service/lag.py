@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from service.metrics import Metrics
 
-INTERVAL_S = 0.25
+INTERVAL_S = 0.05
 
 
 @asynccontextmanager
-async def measured_lag(metrics: Metrics, interval_s: float = INTERVAL_S) -> AsyncIterator[None]:
-    """Observe `event_loop_lag_seconds` as long as the context is open."""
+async def measured_lag(
+    metrics: Metrics, tell: Callable[[float], None] = lambda _: None, interval_s: float = INTERVAL_S
+) -> AsyncIterator[None]:
+    """Observe `event_loop_lag_seconds`, and `tell` it, as long as the context is open."""
 
     async def watch() -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + interval_s
             await asyncio.sleep(interval_s)
-            metrics.event_loop_lag_seconds.observe(max(0.0, loop.time() - due))
+            lag = max(0.0, loop.time() - due)
+            metrics.event_loop_lag_seconds.observe(lag)
+            tell(lag)
 
     task = asyncio.create_task(watch(), name="event-loop-lag")
     try:

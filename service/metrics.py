@@ -92,6 +92,13 @@ class Metrics:
             "code",
         )
         self.http_requests_in_progress = self._gauge("http_requests_in_progress", "Requests that are being answered")
+        self.requests_refused = self._counter(
+            "requests_refused", "Requests refused before they were read, because too many were in progress", "reason"
+        )
+        self.admission_limit = self._gauge(
+            "admission_limit", "Requests that may be in progress now; it falls while the event loop is late"
+        )
+        self.connections_cut = self._counter("connections_cut", "Connections cut because they were overdue", "reason")
         self.http_request_body_bytes = self._histogram("http_request_body_bytes", "Size of request bodies", BYTES)
         self.ws_connections = self._gauge("ws_connections", "Open WebSocket connections")
         self.ws_messages = self._counter("ws_messages", "WebSocket messages", "direction")

@@ -17,6 +17,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "stream_not_found": (404, "There is no such stream"),
     "snapshot_not_found": (404, "There is no such snapshot"),
     "method_not_allowed": (405, "This resource does not know that method"),
+    "too_slow": (408, "The request came too slowly"),
     "seq_gap": (409, "The sample skips sequence numbers"),
     "seq_conflict": (409, "Another sample already has this sequence number"),
     "late_sample": (409, "The sample is not newer than the last one"),

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import sys
+from contextlib import suppress
 
 import structlog
 import uvicorn
@@ -14,11 +15,14 @@ from fastapi import FastAPI
 from service import logs
 from service.api.seam import Services
 from service.app import create_app
+from service.connections import SPARE, HttpConnection, WebSocketConnection, sweep
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 _KEEP_ALIVE_S = 30
+#: Files that the process needs besides its connections.
+_OTHER_FILES = 64
 
 
 def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -30,6 +34,8 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         # Streams live in this process: more workers would be as many servers that disagree.
         workers=1,
         lifespan="on",
+        http=HttpConnection,
+        ws=WebSocketConnection,
         log_config=None,
         # Ours is in `service.api.edge`: uvicorn's would log paths as they come.
         access_log=False,
@@ -50,8 +56,14 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
 class Server(uvicorn.Server):
     """Uvicorn that lets sessions finish: it would close every WebSocket at once, whatever is in flight."""
 
+    _sweeping: asyncio.Task[None] | None = None
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        services.connections = self.server_state.connections
+        services.max_connections = _with_files_for(services.settings.max_connections)
         await super().startup(sockets)
+        self._sweeping = asyncio.create_task(sweep(self.server_state.connections, services), name="sweep")
         # What is there by now, torch above all, is there until the end. Under load the garbage collector would go
         # through all of it every second or so, and each time hold up every stream for a tenth of a second and more.
         gc.collect()
@@ -68,7 +80,32 @@ class Server(uvicorn.Server):
         except TimeoutError:
             log.warning("drain_timed_out", sessions=len(services.sessions))
         await super().shutdown(sockets)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeping
         gc.unfreeze()
+
+
+def _with_files_for(connections: int) -> int:
+    """How many of so many connections this process can have files for, with its limit raised as far as it goes."""
+    try:
+        import resource
+    except ImportError:  # Windows, where the limit is another one and high enough
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    except (OSError, ValueError):
+        reachable = soft
+    possible = max(1, reachable - SPARE - _OTHER_FILES)
+    if possible < connections:
+        log.warning("few_files", connections=possible, hint=f"`ulimit -n {wanted}` allows {connections}")
+    return min(connections, possible)
 
 
 def run(settings: Settings) -> None:

@@ -83,8 +83,11 @@ class Settings(BaseModel):
 
     # --- the work ---
     max_batch_size: int = Field(default=256, ge=1, le=4096)
+    #: Records that may wait to be stepped, in all and of one stream that goes on bringing more.
     max_pending: int = Field(default=4096, ge=1, le=1_000_000)
-    max_queue_delay_ms: float = Field(default=2000.0, gt=0, le=60_000)
+    max_pending_per_stream: int = Field(default=256, ge=1, le=1_000_000)
+    #: Whoever would wait longer is refused.
+    max_queue_delay_ms: float = Field(default=250.0, gt=0, le=60_000)
     #: What steps the streams. `auto`: native kernels where they were built, else the torch reference; `native` does
     #: not start without kernels.
     engine: Literal["auto", "native", "torch"] = "auto"
@@ -95,10 +98,19 @@ class Settings(BaseModel):
 
     # --- the edge ---
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    #: An ingest in all, and each of its lines.
+    max_ingest_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    max_line_bytes: int = Field(default=64 * 1024, ge=256, le=1024 * 1024)
+    #: What may be held of all requests and messages that are not answered yet.
+    max_held_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024, le=16 * 1024 * 1024 * 1024)
     #: Samples or labels in one request.
     max_items: int = Field(default=1024, ge=1, le=65_536)
-    #: WebSockets open at a time.
-    max_connections: int = Field(default=1024, ge=1, le=65_536)
+    #: Connections open at a time, and among them those that stay: WebSockets and ingests.
+    max_connections: int = Field(default=2048, ge=1, le=65_536)
+    max_sessions: int = Field(default=1024, ge=1, le=65_536)
+    #: How long a request's head or its body may take to come, and how long an ingest may be silent.
+    head_timeout_s: float = Field(default=10.0, gt=0, le=600)
+    body_timeout_s: float = Field(default=30.0, gt=0, le=3600)
 
     # --- the log ---
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -35,14 +35,14 @@ LAYERS = {
         ["cli"],
         ["cli_evaluate"],
         ["demo", "evaluation", "replay", "server"],
-        ["app", "child_server", "demo_streams", "report"],
+        ["app", "child_server", "connections", "demo_streams", "report"],
         ["api", "security"],
         ["shard"],
         ["store"],
         ["cli_options"],
         ["cli_errors", "dashboard", "lag", "logs", "scoring"],
         ["csv_samples", "csv_times", "metrics", "settings"],
-        ["clock", "messages", "problems"],
+        ["clock", "fairness", "messages", "problems"],
     ],
 }
 #: The science knows no wire, no store and no clock.

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from service.problems import Problem
 
 JSON = "application/json"
+NDJSON = "application/x-ndjson"
 PROBLEM_JSON = "application/problem+json"
 STATE = "application/vnd.liquidstream.state+safetensors"
 
@@ -39,4 +40,4 @@ def problem_response(problem: Problem | dict[str, Any], request_id: str) -> Resp
     return Response(_encode(members), members["status"], headers=headers, media_type=PROBLEM_JSON)
 
 
-__all__ = ["JSON", "PROBLEM_JSON", "STATE", "answer", "problem_members", "problem_response"]
+__all__ = ["JSON", "NDJSON", "PROBLEM_JSON", "STATE", "answer", "problem_members", "problem_response"]

@@ -17,6 +17,7 @@ from starlette.requests import Request
 
 from liquid_core.errors import SpecError
 from liquid_core.spec import ModelSpec
+from service.api.answering import JSON
 from service.messages import ControlIn, ForkIn, LabelIn, LabelsIn, PredictIn, RollbackIn, SampleIn, SamplesIn
 from service.problems import Problem
 
@@ -100,15 +101,24 @@ async def json_body(request: Request) -> bytes:
         ``media_type``: it says something else, or is compressed.
     """
     body = await request.body()
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem("media_type", "compressed bodies are not read; send it without Content-Encoding.")
-    if not body:
-        return body
+    _refuse_encodings(request)
+    if body:
+        check_media_type(request, JSON)
+    return body
+
+
+def check_media_type(request: Request, wanted: str) -> None:
+    """Nothing, or `Problem` ``media_type`` where the body is not said to be of the type `wanted`, in UTF-8."""
+    _refuse_encodings(request)
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     charset = parameters.strip().removeprefix("charset=").strip('"')
-    if media_type.strip() != "application/json" or charset not in ("", "utf-8", "utf8"):
-        raise Problem("media_type", "send JSON in UTF-8, with `Content-Type: application/json`.")
-    return body
+    if media_type.strip() != wanted or charset not in ("", "utf-8", "utf8"):
+        raise Problem("media_type", f"send the body in UTF-8, with `Content-Type: {wanted}`.")
+
+
+def _refuse_encodings(request: Request) -> None:
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem("media_type", "compressed bodies are not read; send it without Content-Encoding.")
 
 
 def decode(decoder: Callable[[bytes], Message], body: bytes) -> Message:
@@ -196,4 +206,16 @@ def _bounded(items: list[Message], max_items: int) -> list[Message]:
     return items
 
 
-__all__ = ["control", "decode", "fork", "json_body", "labels", "patch", "peek", "rollback", "samples", "spec"]
+__all__ = [
+    "check_media_type",
+    "control",
+    "decode",
+    "fork",
+    "json_body",
+    "labels",
+    "patch",
+    "peek",
+    "rollback",
+    "samples",
+    "spec",
+]

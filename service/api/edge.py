@@ -33,6 +33,8 @@ HEADERS = {
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CODES = {404: "not_found", 405: "method_not_allowed"}
+#: Refusals in the middle of a body.
+_UNREAD = (408, 413)
 #: What the metrics show where the client went away before its answer.
 _CLIENT_GONE = 499
 
@@ -94,7 +96,11 @@ class Edge:
             except Exception as error:
                 if status:  # the answer is half out: all that is left is to break the connection
                     raise
-                await _response_to(error, request_id)(scope, receive, send_with_headers)
+                response = _response_to(error, request_id)
+                if response.status_code in _UNREAD or self._services.is_full():
+                    # What is left of the body is not read, or the place is needed: the connection ends here.
+                    response.headers["Connection"] = "close"
+                await response(scope, receive, send_with_headers)
         finally:
             took = time.perf_counter() - began
             method = scope["method"] if scope["method"] in _METHODS else "other"
@@ -107,11 +113,7 @@ class Edge:
 
 def _response_to(error: Exception, request_id: str) -> Response:
     if isinstance(error, Problem):
-        response = problem_response(error, request_id)
-        if error.status == 413:
-            # The rest of the body is not read: the connection cannot be used again.
-            response.headers["Connection"] = "close"
-        return response
+        return problem_response(error, request_id)
     log.error("internal_error", exc_info=error)
     problem = Problem("internal", "this is a bug; the server's log has more under this request's id.")
     return problem_response(problem, request_id)

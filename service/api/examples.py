@@ -34,6 +34,13 @@ PATCHES: dict[str, Any] = {
 }
 PEEKS: dict[str, Any] = {"next": {}, "at": {"t": 1732410000.0, "x": [3.1, 0.82]}}
 
+#: Lines of an ingest, and their answers.
+LINES: list[dict[str, Any]] = [
+    {"stream": "pump-7", "t": 1732406400.0, "x": [3.1, 0.82], "seq": 1},
+    {"type": "sample", "stream": "meter", "t": 1732406401.0, "x": [0.4], "y": 71.5},
+    {"type": "label", "stream": "meter", "seq": 1, "y": 71.5},
+]
+
 PREDICTIONS = [
     {"horizon": 1, "y": [3.2, 0.81], "lower": [3.0, 0.79], "upper": [3.4, 0.83]},
     {"horizon": 24, "y": [2.9, 0.85], "lower": [2.1, 0.7], "upper": [3.7, 1.0]},
@@ -49,6 +56,11 @@ SAMPLE_RESULT = {
 LABEL_RESULT = {"seq": 1, "anomaly": 0.03, "drift": None, "duplicate": False, "durability": "fsync"}
 PREDICT_RESULT = {"last_seq": 1, "predictions": PREDICTIONS}
 
+ANSWER_LINES: list[dict[str, Any]] = [
+    {"type": "result", "for": "sample", "stream": "pump-7", **SAMPLE_RESULT},
+    {"type": "result", "for": "label", "stream": "meter", **LABEL_RESULT},
+]
+
 
 def problem(code: str) -> dict[str, Any]:
     """How a problem with this code looks."""
@@ -60,10 +72,12 @@ def problem(code: str) -> dict[str, Any]:
 
 
 __all__ = [
+    "ANSWER_LINES",
     "CONTROLS",
     "FORKS",
     "LABELS",
     "LABEL_RESULT",
+    "LINES",
     "PATCHES",
     "PEEKS",
     "PREDICTIONS",

@@ -1,8 +1,9 @@
-"""Messages of the WebSocket: what a client sends, told apart by ``type``, and what it gets."""
+"""Messages of the WebSocket and lines of an ingest: what a client sends, told apart by ``type``, and what it gets."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class SampleFrame(SampleIn, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="sample", tag_field="type"):
-    """A sample of one of the streams."""
+    """A sample of one of the streams; the only message that need not say its type."""
 
     stream: str
 
@@ -35,12 +36,16 @@ class LabelFrame(LabelIn, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
 Frame = Hello | SampleFrame | LabelFrame
 _decode: Callable[[bytes], Frame] = msgspec.json.Decoder(Frame).decode
+_decode_sample: Callable[[bytes], Frame] = msgspec.json.Decoder(SampleFrame).decode
+# A name in quotes with a colon behind it cannot stand within a text. One spelled with escapes is not found, and then
+# must say `sample`.
+_says_its_type = re.compile(rb'"type"\s*:').search
 _encode = msgspec.json.Encoder().encode
 
 
 def read(text: bytes) -> Frame:
     """A client's message, or `Problem`."""
-    return decoding.decode(_decode, text)
+    return decoding.decode(_decode if _says_its_type(text) else _decode_sample, text)
 
 
 def address(text: bytes) -> tuple[str | None, int | None]:
@@ -52,15 +57,21 @@ def address(text: bytes) -> tuple[str | None, int | None]:
         It is not even nearly JSON.
     """
     try:
-        message = json.loads(text)
+        # What has more digits than any `seq` is no `seq`, and Python refuses to read the longest.
+        message = json.loads(text, parse_int=lambda digits: int(digits) if len(digits) <= 16 else None)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     members = message if isinstance(message, dict) else {}
     stream, seq = members.get("stream"), members.get("seq")
     return (
-        stream if isinstance(stream, str) and len(stream) <= 128 else None,
+        stream if isinstance(stream, str) and _can_be_repeated(stream) else None,
         seq if isinstance(seq, int) and not isinstance(seq, bool) and 0 < seq < 2**53 else None,
     )
+
+
+def _can_be_repeated(stream: str) -> bool:
+    """Half a surrogate pair is in no UTF-8, and a novel is no name."""
+    return len(stream) <= 128 and not any("\ud800" <= character <= "\udfff" for character in stream)
 
 
 def result(stream: str, answer: SampleResult | LabelResult) -> dict[str, Any]:
@@ -78,6 +89,10 @@ def text_of(message: dict[str, Any]) -> str:
     return _encode(message).decode()
 
 
+def line_of(message: dict[str, Any]) -> bytes:
+    return _encode(message) + b"\n"
+
+
 __all__ = [
     "MAX_RESUME",
     "SUBPROTOCOL",
@@ -86,6 +101,7 @@ __all__ = [
     "LabelFrame",
     "SampleFrame",
     "address",
+    "line_of",
     "nack",
     "read",
     "result",

@@ -17,7 +17,8 @@ from fastapi.openapi.utils import get_openapi
 from liquid_core.spec import ModelSpec
 from service import messages
 from service.api import examples
-from service.api.answering import JSON, PROBLEM_JSON
+from service.api.answering import JSON, NDJSON, PROBLEM_JSON
+from service.api.frames import LabelFrame, SampleFrame
 from service.problems import CATALOGUE
 
 _REF = "#/components/schemas/{name}"
@@ -27,6 +28,8 @@ _MESSAGES = (
     messages.SamplesIn,
     messages.LabelIn,
     messages.LabelsIn,
+    SampleFrame,
+    LabelFrame,
     messages.PredictIn,
     messages.ControlIn,
     messages.RollbackIn,
@@ -55,14 +58,29 @@ lately fared, or by the level that the stream has come to, whichever is most unu
 
 The same messages go over the WebSocket `/v1/ws` (subprotocol `liquid.v1.json`), one JSON object a text frame: send
 `{"type": "hello", "resume": [id, ...]}`, `{"type": "sample", "stream": id, ...}` and
-`{"type": "label", "stream": id, ...}`; get `welcome`, `result`, `nack` and, before the server stops, `drain`.
+`{"type": "label", "stream": id, ...}`; get `welcome`, `result`, `nack` and, before the server stops, `drain`. They are
+also the lines of `POST /v1/ingest`.
 """
+
+#: A parameter of routes that queue, as an `openapi_extra`.
+TIMEOUT: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "X-Request-Timeout-Ms",
+            "in": "header",
+            "required": False,
+            "description": "How long the caller waits: what cannot begin by then is refused, and nothing is applied. "
+            "What has begun is applied whole, however long that takes.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 9_999_999},
+        }
+    ]
+}
 
 #: What any route may answer, whatever it does.
 _ALWAYS = ("internal",)
 #: What the door and the start or stop of the server may answer before a route is asked.
 _DOOR = ("unauthorized", "forbidden", "draining")
-_BODY = ("malformed", "body_too_large", "media_type", "invalid", "not_finite", "out_of_range")
+_BODY = ("malformed", "body_too_large", "too_slow", "overloaded", "media_type", "invalid", "not_finite", "out_of_range")
 
 
 def takes(*bodies: type, required: bool = True, example: dict[str, Any]) -> dict[str, Any]:
@@ -83,6 +101,23 @@ def takes_file(media_type: str) -> dict[str, Any]:
     """The `openapi_extra` of a route whose body is a file of this type."""
     schema = {"type": "string", "format": "binary"}
     return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
+
+
+def takes_lines(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose body is lines of samples and labels."""
+    return {"requestBody": {"required": True, "content": _lines([SampleFrame, LabelFrame], lines)}}
+
+
+def gives_lines(description: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """A response of lines, each with the answer to a sample or a label, or with its problem."""
+    return {"description": description, "content": _lines([messages.SampleResult, messages.LabelResult], lines)}
+
+
+def _lines(kinds: list[type], lines: list[dict[str, Any]]) -> dict[str, Any]:
+    # OpenAPI 3.1 has no word for the schema of a line; 3.2 says `itemSchema`.
+    schema = {"type": "string", "x-item-schema": {"anyOf": [_reference(kind.__name__) for kind in kinds]}}
+    text = "".join(msgspec.json.encode(line).decode() + "\n" for line in lines)
+    return {NDJSON: {"schema": schema, "examples": {"lines": {"value": text}}}}
 
 
 def gives(
@@ -222,4 +257,4 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": _REF.format(name=name)}
 
 
-__all__ = ["document", "gives", "takes", "takes_any", "takes_file"]
+__all__ = ["document", "gives", "gives_lines", "takes", "takes_any", "takes_file", "takes_lines"]

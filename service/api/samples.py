@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from service.api import decoding, examples
 from service.api.answering import answer, problem_response
-from service.api.openapi import gives, takes
+from service.api.deadline import deadline_of
+from service.api.openapi import TIMEOUT, gives, takes
 from service.api.seam import services_of
 from service.api.stream_id import StreamId
 from service.messages import ProblemItem, SampleIn, SampleResults, SamplesIn
@@ -21,7 +22,7 @@ router = APIRouter(tags=["samples"])
     operation_id="send_samples",
     summary="Send one sample or several",
     response_class=Response,
-    openapi_extra=takes(SampleIn, SamplesIn, example=examples.SAMPLES),
+    openapi_extra=TIMEOUT | takes(SampleIn, SamplesIn, example=examples.SAMPLES),
     responses=gives(
         {
             200: (
@@ -32,7 +33,8 @@ router = APIRouter(tags=["samples"])
         },
         problems=(
             *("stream_not_found", "stream_id_invalid", "seq_gap", "seq_conflict", "late_sample", "dimension"),
-            *("label_invalid", "too_many_items", "overloaded", "store_unavailable", "store_full", "fenced"),
+            *("label_invalid", "too_many_items", "rate_limited", "overloaded"),
+            *("store_unavailable", "store_full", "fenced"),
         ),
         body=True,
     ),
@@ -45,10 +47,11 @@ async def send_samples(request: Request, stream_id: StreamId) -> Response:
     """
     services = services_of(request)
     host = services.working_host()
+    deadline = deadline_of(request)
     samples = decoding.samples(await decoding.json_body(request), services.settings.max_items)
     if isinstance(samples, list):
-        return answer(SampleResults(results=list(await host.submit_samples(stream_id, samples))))
-    (result,) = await host.submit_samples(stream_id, [samples])
+        return answer(SampleResults(results=list(await host.submit_samples(stream_id, samples, deadline=deadline))))
+    (result,) = await host.submit_samples(stream_id, [samples], deadline=deadline)
     if isinstance(result, ProblemItem):
         return problem_response(result.problem, request.state.request_id)
     return answer(result)

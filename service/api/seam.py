@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
 
 from liquid_core.spec import ModelSpec
+from service.api.budget import ByteBudget
 from service.messages import (
     LabelIn,
     LabelResult,
@@ -30,9 +31,6 @@ from service.messages import (
 from service.metrics import Metrics
 from service.problems import Problem
 from service.settings import Settings
-
-if TYPE_CHECKING:
-    from service.api.websocket import Session
 
 
 class Verbs(Protocol):
@@ -63,9 +61,11 @@ class Host(Protocol):
     async def delete(self, stream_id: str) -> None: ...
     async def list(self, cursor: str | None, limit: int) -> StreamPage: ...
     async def submit_samples(
-        self, stream_id: str, samples: Sequence[SampleIn]
+        self, stream_id: str, samples: Sequence[SampleIn], *, deadline: float | None = None
     ) -> Sequence[SampleResult | ProblemItem]: ...
-    async def submit_labels(self, stream_id: str, labels: Sequence[LabelIn]) -> Sequence[LabelResult | ProblemItem]: ...
+    async def submit_labels(
+        self, stream_id: str, labels: Sequence[LabelIn], *, deadline: float | None = None
+    ) -> Sequence[LabelResult | ProblemItem]: ...
     async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult: ...
     async def history(self, stream_id: str, limit: int) -> StreamHistory: ...
     async def export_state(self, stream_id: str) -> bytes: ...
@@ -73,6 +73,13 @@ class Host(Protocol):
     def verbs(self) -> Verbs: ...
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]: ...
     def readiness(self) -> Readiness: ...
+
+
+class Session(Protocol):
+    """A connection that stays open: a WebSocket, or an ingest."""
+
+    async def drain(self) -> None:
+        """Take nothing more, answer what was taken, and end."""
 
 
 @dataclass(slots=True)
@@ -88,12 +95,32 @@ class Services:
     sessions: set[Session] = field(default_factory=set)
     #: Why the server does not start, where that is for the operator to mend.
     refusal: str | None = None
+    #: What has been read of requests and messages that are not answered yet.
+    bytes_held: ByteBudget = field(init=False)
+    #: Connections that are open, as the server knows them, and how many there may be.
+    connections: Collection[object] = ()
+    max_connections: int = field(init=False)
+    #: Who is told how late the event loop was, again and again.
+    on_lag: Callable[[float], None] = field(default=lambda _: None)
+
+    def __post_init__(self) -> None:
+        self.bytes_held = ByteBudget(self.settings.max_held_bytes)
+        self.max_connections = self.settings.max_connections
 
     def working_host(self) -> Host:
         """The host, or `Problem` ``draining`` where the server is on its way up or down."""
         if self.host is None or self.draining:
             raise Problem("draining", "the server is starting or stopping; try again.", retry_after_s=1.0)
         return self.host
+
+    def is_full(self) -> bool:
+        """Whether there are more connections than there may be."""
+        return len(self.connections) > self.max_connections
+
+    def check_sessions(self) -> None:
+        """`Problem` ``overloaded`` where there are as many sessions as may be."""
+        if len(self.sessions) >= self.settings.max_sessions:
+            raise Problem("overloaded", "there are too many open sessions; try again.", retry_after_s=1.0)
 
 
 def services_of(connection: HTTPConnection) -> Services:
@@ -102,4 +129,4 @@ def services_of(connection: HTTPConnection) -> Services:
     return services
 
 
-__all__ = ["Host", "Services", "Verbs", "services_of"]
+__all__ = ["Host", "Services", "Session", "Verbs", "services_of"]

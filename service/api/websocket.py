@@ -2,15 +2,13 @@
 
 A credit is taken before a message is read and given back when its answer has been sent. So at most `MAX_INFLIGHT`
 messages are in the server for one connection: a client that does not read its answers is no longer read from, and TCP
-tells it so. Every stream that has something in flight has a lane, which hands over what has gathered, waits for the
-answers, sends them, and so keeps a stream's answers in order while the streams do not wait for each other.
+tells it so. Their bytes are counted too, for the connection and over all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,11 +16,11 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketState
 
 from service.api import frames
-from service.api.answering import problem_members
-from service.api.frames import Hello, LabelFrame, SampleFrame
+from service.api.budget import Share
+from service.api.frames import Hello
+from service.api.lanes import Answer, Lanes, Refused
 from service.api.seam import Host, Services, services_of
 from service.api.stream_id import checked
-from service.messages import LabelResult, ProblemItem, SampleResult
 from service.problems import Problem
 from service.security import refuse_websocket
 
@@ -31,24 +29,11 @@ router = APIRouter()
 
 #: Messages of one connection without an answer.
 MAX_INFLIGHT = 256
-#: Messages of one stream that are handed over at once.
-MAX_RUN = 64
 #: A client that takes nothing for so long is given up.
 SEND_TIMEOUT_S = 10.0
 DRAIN_RETRY_AFTER_MS = 1000
 
 NORMAL, UNSUPPORTED, NOT_JSON, TOO_LARGE, FAILED, RESTART, TOO_SLOW = 1000, 1003, 1007, 1009, 1011, 1012, 1013
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """In a lane, in place of a message that could not be read: its answer must not overtake those before it."""
-
-    seq: int | None
-    problem: Problem
-
-
-Entry = SampleFrame | LabelFrame | _Refused
 
 
 class _CloseWith(Exception):  # noqa: N818 - control flow within this module
@@ -62,8 +47,7 @@ async def websocket(connection: WebSocket) -> None:
     services = services_of(connection)
     try:
         host = services.working_host()
-        if len(services.sessions) >= services.settings.max_connections:
-            raise Problem("overloaded", "there are too many connections; try again.", retry_after_s=1.0)
+        services.check_sessions()
         offered = connection.scope.get("subprotocols", [])
         if offered and frames.SUBPROTOCOL not in offered:
             raise Problem("media_type", f"this server speaks the subprotocol {frames.SUBPROTOCOL}.")
@@ -82,8 +66,9 @@ class Session:
         self._services = services
         self._host = host
         self._credits = asyncio.Semaphore(MAX_INFLIGHT)
-        self._lanes: dict[str, deque[Entry]] = {}
-        self._workers: set[asyncio.Task[None]] = set()
+        #: Bytes of messages without an answer.
+        self._bytes = Share(services.bytes_held, services.settings.max_body_bytes)
+        self._lanes = Lanes(host, connection.state.request_id)
         self._sending = asyncio.Lock()
         self._stop = asyncio.Event()
         self._over = asyncio.Event()
@@ -100,13 +85,15 @@ class Session:
         try:
             code = await self._serve()
             # What was taken is in the log or on its way there: it is answered, or at least finished.
-            while self._workers:
-                await asyncio.wait(self._workers)
+            if self._gone:
+                self._lanes.stop()
+            await self._lanes.finish()
             await self._close(code)
         except Exception as error:
             log.error("internal_error", exc_info=error)
             await self._close(code := FAILED)
         finally:
+            self._bytes.close()
             self._services.sessions.discard(self)
             metrics.ws_connections.dec()
             metrics.ws_close.labels(code=str(code)).inc()
@@ -150,23 +137,24 @@ class Session:
             return close.code
 
     async def _take(self, text: bytes) -> None:
-        if len(text) > self._services.settings.max_body_bytes:
+        size = len(text)
+        if size > self._services.settings.max_body_bytes:
             raise _CloseWith(TOO_LARGE)
-        stream: str | None = None
+        await self._bytes.take(size)
         try:
             frame = frames.read(text)
             if isinstance(frame, Hello):
                 await self._welcome(frame)
-                self._credits.release()
+                self._release(size)
                 return
-            stream = frame.stream
-            self._enqueue(checked(stream), frame)
+            self._lanes.put(checked(frame.stream), frame, partial(self._answer, size))
         except Problem as problem:
             try:
                 stream, seq = frames.address(text)
             except ValueError:
+                self._release(size)
                 raise _CloseWith(NOT_JSON) from None
-            self._enqueue(stream, _Refused(seq, problem))
+            self._lanes.put(stream, Refused(seq, problem), partial(self._answer, size))
 
     async def _welcome(self, hello: Hello) -> None:
         if len(hello.resume) > frames.MAX_RESUME:
@@ -181,59 +169,16 @@ class Session:
             }
         )
 
-    # --- through -----------------------------------------------------------------------------------------------------
-
-    def _enqueue(self, stream: str | None, entry: Entry) -> None:
-        name = stream or ""
-        if name in self._lanes:
-            self._lanes[name].append(entry)
-            return
-        self._lanes[name] = deque([entry])
-        worker = asyncio.create_task(self._work(name))
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
-
-    async def _work(self, stream: str) -> None:
-        """Hand over and answer what is in a lane until it is empty."""
-        lane = self._lanes[stream]
-        try:
-            while lane and not self._gone:
-                run = [lane.popleft()]
-                while lane and len(run) < MAX_RUN and type(lane[0]) is type(run[0]):
-                    run.append(lane.popleft())
-                for answer in await self._answers(stream, run):
-                    await self._send(answer)
-                    self._credits.release()
-        finally:
-            del self._lanes[stream]
-
-    async def _answers(self, stream: str, run: list[Entry]) -> list[dict[str, Any]]:
-        try:
-            outcomes = await self._submit(stream, run)
-        except Problem as problem:
-            outcomes = [ProblemItem(problem=problem.as_dict())] * len(run)
-        except Exception as error:
-            log.error("internal_error", exc_info=error)
-            bug = Problem("internal", "this is a bug; the server's log has more under this connection's id.")
-            outcomes = [ProblemItem(problem=bug.as_dict())] * len(run)
-        return [self._message(stream, entry, outcome) for entry, outcome in zip(run, outcomes, strict=True)]
-
-    async def _submit(self, stream: str, run: list[Entry]) -> list[SampleResult | LabelResult | ProblemItem]:
-        samples = [entry for entry in run if isinstance(entry, SampleFrame)]
-        if samples:
-            return list(await self._host.submit_samples(stream, samples))
-        labels = [entry for entry in run if isinstance(entry, LabelFrame)]
-        if labels:
-            return list(await self._host.submit_labels(stream, labels))
-        return [ProblemItem(problem=entry.problem.as_dict()) for entry in run if isinstance(entry, _Refused)]
-
-    def _message(self, stream: str, entry: Entry, outcome: SampleResult | LabelResult | ProblemItem) -> dict[str, Any]:
-        if isinstance(outcome, ProblemItem):
-            members = problem_members(outcome.problem, self._connection.state.request_id)
-            return frames.nack(entry, stream or None, entry.seq, members)
-        return frames.result(stream, outcome)
-
     # --- out ---------------------------------------------------------------------------------------------------------
+
+    async def _answer(self, size: int, answer: Answer) -> None:
+        """Send the answer to a message of `size` bytes, and make room for another."""
+        await self._send(answer)
+        self._release(size)
+
+    def _release(self, size: int) -> None:
+        self._credits.release()
+        self._bytes.give_back(size)
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self._gone:
@@ -262,4 +207,4 @@ class Session:
             log.debug("websocket_close_failed")
 
 
-__all__ = ["MAX_INFLIGHT", "MAX_RUN", "Session", "router"]
+__all__ = ["MAX_INFLIGHT", "Session", "router"]

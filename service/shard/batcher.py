@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from service import clock
+from service.fairness import objection
 from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult
 from service.problems import Problem
 from service.shard.commands import Applied, Command
@@ -32,6 +33,8 @@ class Submission:
     stream: HotStream
     items: Sequence[Item]
     done: asyncio.Future[Sequence[Outcome]]
+    #: When the caller stops waiting, on `service.clock`; kept up to the first item's turn, not beyond.
+    deadline: float | None = None
     received_at: float = field(default_factory=clock.now)
     outcomes: list[Outcome] = field(default_factory=list)
     #: Items that have been handed to a micro-batch.
@@ -69,19 +72,29 @@ class Waiting:
 class Batcher:
     """Queues by stream, bounded in number and in waiting time.
 
+    A stream that has nothing waiting may bring a request of any size, as long as there is room. One that has may have
+    up to `max_pending_per_stream` waiting, and only its fair share once half of the room is taken: so the other half
+    is there for whoever asks for little. What a caller has brought upon itself is ``rate_limited``, what others have
+    is ``overloaded``.
+
     Parameters
     ----------
     max_batch_size
         Records in one micro-batch.
     max_pending
-        Records that may wait in all; beyond it new requests are refused.
+        Records that may wait in all.
+    max_pending_per_stream
+        Records of one stream that may wait before it can bring more.
     max_queue_delay_ms
         A request whose turn would come later than this is refused.
     """
 
-    def __init__(self, *, max_batch_size: int, max_pending: int, max_queue_delay_ms: float) -> None:
+    def __init__(
+        self, *, max_batch_size: int, max_pending: int, max_pending_per_stream: int, max_queue_delay_ms: float
+    ) -> None:
         self._max_batch_size = max_batch_size
         self._max_pending = max_pending
+        self._max_pending_per_stream = max_pending_per_stream
         self._max_queue_delay_s = max_queue_delay_ms / 1000
         self._queues: dict[str, deque[Submission]] = {}
         self._waiting: dict[str, int] = {}
@@ -93,20 +106,38 @@ class Batcher:
         self.closed = False
 
     def offer(self, submission: Submission) -> None:
-        """Queue a submission, or raise `Problem` ``overloaded`` or ``draining``."""
+        """Queue a submission, or raise `Problem` ``rate_limited``, ``overloaded`` or ``draining``."""
         if self.closed:
             raise Problem("draining", "the server is stopping; send again.", retry_after_s=1.0)
         stream_id = submission.stream.id
-        wait = self._expected_wait_s(stream_id)
-        if self.pending >= self._max_pending or wait > self._max_queue_delay_s:
-            raise Problem(
-                "overloaded",
-                "too many samples are waiting; send again after the time in Retry-After.",
-                retry_after_s=max(0.05, min(wait, 30.0)),
-            )
+        self._check_room(stream_id, len(submission.items))
+        self._check_delay(stream_id, submission.deadline)
         self._queues.setdefault(stream_id, deque()).append(submission)
         self._set_waiting(stream_id, self._waiting.get(stream_id, 0) + len(submission.items))
         self._arrived.set()
+
+    def _check_room(self, stream_id: str, count: int) -> None:
+        own = self._waiting.get(stream_id, 0)
+        if own and own + count > self._max_pending_per_stream:
+            raise _rate_limited(self._expected_wait_s(own))
+        code = objection(
+            own=own,
+            more=count,
+            taken=self.pending,
+            room=self._max_pending,
+            sharers=len(self._queues) + (own == 0),
+        )
+        if code is not None:
+            raise _REFUSALS[code](self._expected_wait_s(own))
+
+    def _check_delay(self, stream_id: str, deadline: float | None) -> None:
+        own = self._waiting.get(stream_id, 0)
+        wait = self._expected_wait_s(own)
+        longest = self._max_queue_delay_s
+        if deadline is not None:
+            longest = min(longest, deadline - clock.now())
+        if wait > longest:
+            raise (_overloaded if self._expected_wait_s(0) > longest else _rate_limited)(wait)
 
     async def wait(self) -> bool:
         """True as soon as anything waits; False when closed and drained."""
@@ -135,8 +166,13 @@ class Batcher:
     def _take(self, stream_id: str, room: int) -> list[Waiting]:
         queue = self._queues.pop(stream_id)
         taken: list[Waiting] = []
+        given_up = 0
         while queue and len(taken) < room:
             submission = queue[0]
+            if submission.taken == 0 and submission.deadline is not None and clock.now() > submission.deadline:
+                given_up += len(submission.items)
+                queue.popleft().fail(_too_late())
+                continue
             if submission.is_command and taken:
                 break  # it has a micro-batch for itself, see `service.shard.controls`
             items = submission.items[submission.taken : submission.taken + room - len(taken)]
@@ -148,7 +184,7 @@ class Batcher:
                 break
         if queue:
             self._queues[stream_id] = queue  # at the end: the others have their turn first
-        self._set_waiting(stream_id, self._waiting[stream_id] - len(taken))
+        self._set_waiting(stream_id, self._waiting[stream_id] - len(taken) - given_up)
         return taken
 
     def _set_waiting(self, stream_id: str, count: int) -> None:
@@ -179,16 +215,48 @@ class Batcher:
         """Tell how long one micro-batch took, for the estimate of waiting times."""
         self._cycle_s += 0.2 * (seconds - self._cycle_s) if self._cycle_s else seconds
 
-    def _expected_wait_s(self, stream_id: str) -> float:
-        """Until a record offered now would be stepped: micro-batches before its own, times how long one takes.
+    def _expected_wait_s(self, own: int) -> float:
+        """Until a record is stepped that is offered now by a stream of which `own` records wait already.
 
-        By the time the stream's own queue has had its turns, every other one has had as many, if it is that long.
+        It is the micro-batches before its own, times how long one takes. By the time the stream's own queue has had
+        its turns, every other one has had as many, if it is that long.
         """
         turn = self._turn()
-        own = self._waiting.get(stream_id, 0) // turn
+        own_turns = own // turn
         in_round = min(self._in_round, turn * len(self._queues))
-        ahead = min((own + 1) * in_round, self.pending)
-        return max(own, ahead // self._max_batch_size) * self._cycle_s
+        ahead = min((own_turns + 1) * in_round, self.pending)
+        return max(own_turns, ahead // self._max_batch_size) * self._cycle_s
+
+
+def _overloaded(wait_s: float) -> Problem:
+    return Problem(
+        "overloaded",
+        "too many samples are waiting; send again after the time in Retry-After.",
+        retry_after_s=_bounded(wait_s),
+    )
+
+
+def _rate_limited(wait_s: float) -> Problem:
+    return Problem(
+        "rate_limited",
+        "too many samples of this stream are waiting; wait for answers, or send again after the time in Retry-After.",
+        retry_after_s=_bounded(wait_s),
+    )
+
+
+_REFUSALS = {"overloaded": _overloaded, "rate_limited": _rate_limited}
+
+
+def _too_late() -> Problem:
+    return Problem(
+        "overloaded",
+        "its turn did not come within X-Request-Timeout-Ms; nothing was applied.",
+        retry_after_s=_bounded(0.0),
+    )
+
+
+def _bounded(wait_s: float) -> float:
+    return max(0.05, min(wait_s, 30.0))
 
 
 __all__ = ["Batcher", "Item", "Outcome", "Submission", "Waiting"]

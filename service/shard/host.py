@@ -96,6 +96,7 @@ class StreamHost:
         self._batcher = Batcher(
             max_batch_size=settings.max_batch_size,
             max_pending=settings.max_pending,
+            max_pending_per_stream=settings.max_pending_per_stream,
             max_queue_delay_ms=settings.max_queue_delay_ms,
         )
         self._snapshotter = Snapshotter(store, self._room, metrics, every=settings.snapshot_every)
@@ -355,22 +356,27 @@ class StreamHost:
 
     # --- samples and labels ------------------------------------------------------------------------------------------
 
-    async def submit_samples(self, stream_id: str, samples: Sequence[SampleIn]) -> Sequence[SampleResult | ProblemItem]:
+    async def submit_samples(
+        self, stream_id: str, samples: Sequence[SampleIn], *, deadline: float | None = None
+    ) -> Sequence[SampleResult | ProblemItem]:
         """Predict, then learn; one answer a sample, in order."""
-        return cast(Sequence[SampleResult | ProblemItem], await self.submit(stream_id, samples))
+        return cast(Sequence[SampleResult | ProblemItem], await self.submit(stream_id, samples, deadline))
 
-    async def submit_labels(self, stream_id: str, labels: Sequence[LabelIn]) -> Sequence[LabelResult | ProblemItem]:
+    async def submit_labels(
+        self, stream_id: str, labels: Sequence[LabelIn], *, deadline: float | None = None
+    ) -> Sequence[LabelResult | ProblemItem]:
         """Learn from labels of earlier samples; one answer a label, in order."""
-        return cast(Sequence[LabelResult | ProblemItem], await self.submit(stream_id, labels))
+        return cast(Sequence[LabelResult | ProblemItem], await self.submit(stream_id, labels, deadline))
 
-    async def submit(self, stream_id: str, items: Sequence[Item]) -> Sequence[Outcome]:
+    async def submit(self, stream_id: str, items: Sequence[Item], deadline: float | None = None) -> Sequence[Outcome]:
+        """Queue items of one request behind what waits for the stream; one outcome an item, in order."""
         if not items:
             return []
         self._working_pipeline()
         self._gate.check()
         stream = await self._get(stream_id)
         done: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
-        submission = Submission(stream=stream, items=tuple(items), done=done)
+        submission = Submission(stream=stream, items=tuple(items), done=done, deadline=deadline)
         try:
             self._batcher.offer(submission)
         except Problem as problem:

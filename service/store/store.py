@@ -276,6 +276,8 @@ class StreamStore:
     async def _read_chunk(self, stream_ids: Sequence[str]) -> list[StoredStream | StoreCorrupt | None]:
         readings = dict(zip(stream_ids, await self._read(stream_ids, "newest"), strict=True))
         lost = {stream_id: it for stream_id, it in readings.items() if it is not None and it.is_unreadable}
+        for stream_id in readings.keys() - lost.keys():
+            self._unreadable.pop(stream_id, None)  # another owner has written one that is readable
         if lost:
             log.error("snapshots_unreadable", stream_ids=sorted(lost), falling_back_to="the ones before them")
             self._unreadable |= {stream_id: (it.incarnation, it.newest) for stream_id, it in lost.items()}

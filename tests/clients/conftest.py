@@ -106,6 +106,8 @@ class ToyServer:
         self.requests: list[tuple[str, str]] = []
         self.authorization: str | None = None
         self.max_inflight = 256
+        #: Lines of an ingest that are answered before it ends.
+        self.ingest_at_most = 1000
         self.url = ""
 
     def app(self) -> Starlette:
@@ -115,6 +117,7 @@ class ToyServer:
                 Route("/v1/streams/{id}:predict", self.on_stream, methods=["POST"]),
                 Route("/v1/streams/{id}", self.on_stream, methods=["PUT", "GET", "DELETE"]),
                 Route("/v1/streams/{id}/{part}", self.on_stream, methods=["GET", "POST"]),
+                Route("/v1/ingest", self.ingest, methods=["POST"]),
                 Route("/readyz", self.ready),
                 Route("/html", lambda _: Response("<html>")),
                 WebSocketRoute("/v1/ws", self.talk),
@@ -132,6 +135,17 @@ class ToyServer:
     async def ready(self, _: Request) -> Response:
         report = {"ready": False, "store": "toy", "durability": "memory", "engine": "toy", "reasons": ["it is a toy"]}
         return JSONResponse(report, 503)
+
+    async def ingest(self, request: Request) -> Response:
+        self.requests.append(("POST", "/v1/ingest"))
+        lines = [json.loads(line) for line in (await request.body()).splitlines()]
+        answers = [self.answer(line) for line in lines[: self.ingest_at_most]]
+        if self.lose_answers > 0:
+            self.lose_answers -= 1
+            return LostAnswer()
+        if len(answers) < len(lines):
+            answers.append({"type": "drain", "retry_after_ms": 500})
+        return Response("".join(json.dumps(answer) + "\n" for answer in answers))
 
     async def on_stream(self, request: Request) -> Response:
         self.requests.append((request.method, request.url.path))

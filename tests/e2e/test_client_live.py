@@ -57,6 +57,20 @@ def test_every_call_of_the_api(client):
         stream.info()
 
 
+def test_a_backlog_goes_in_by_ingest(client):
+    """Lines of two streams, numbered: each answered, and all of them duplicates the second time."""
+    lines = []
+    for name in ("backlog-1", "backlog-2"):
+        client.create_stream(name, WAVE)
+    for seq, sample in enumerate(wave(300), 1):
+        lines += [{"stream": name, "seq": seq, **sample} for name in ("backlog-1", "backlog-2")]
+    assert [(answer.seq, answer.duplicate) for answer in client.ingest(lines)] == [
+        (line["seq"], False) for line in lines
+    ]
+    assert all(answer.duplicate for answer in client.ingest(lines))
+    assert client.describe("backlog-1").last_seq == 300
+
+
 def test_a_repeat_is_answered_with_the_first_prediction(client):
     """The same `seq` again changes nothing and returns what was returned then."""
     client.create_stream("repeat", WAVE).send_many(wave(10))

@@ -9,11 +9,12 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from liquidstream_client import calls
+from liquidstream_client import calls, ingest
 from liquidstream_client.async_session import AsyncSession
 from liquidstream_client.async_stream import AsyncStream
 from liquidstream_client.calls import Call
 from liquidstream_client.errors import LiquidstreamError, NotFound, ProblemError
+from liquidstream_client.ingest import Answer, Line
 from liquidstream_client.retry import RetryPolicy
 from liquidstream_client.types import LabelResult, PredictResult, Readiness, SampleResult, StreamInfo
 from liquidstream_client.values import LabelValue, Sample, Time, Values, sample_json
@@ -122,6 +123,23 @@ class AsyncClient:
         bodies = [sample_json(sample) for sample in samples]
         return await self.call(calls.send_many(stream_id, bodies)) if bodies else []
 
+    async def ingest(self, lines: Iterable[Line]) -> AsyncIterator[Answer]:
+        """Samples and labels of any streams, and one answer or `ProblemError` for each, in their order.
+
+        Lines are taken from the iterable 256 at a time and sent as one request: for data that is there. What arrives
+        while it is sent goes by a `session`.
+
+        >>> lines = [{"stream": "pump-7", "t": 1.0, "x": [3.1, 0.82], "seq": 1}]
+        >>> labels = [{"type": "label", "stream": "meter", "seq": 1, "y": 71.5}]
+        >>> [answer.seq async for answer in client.ingest(lines + labels)]  # doctest: +SKIP
+
+        With a `seq` in every line a batch is repeated after a lost connection; what was applied comes back as a
+        duplicate.
+        """
+        for call in ingest.requests(lines):
+            for answer in await self.call(call):
+                yield answer
+
     async def label(self, stream_id: str, seq: int, y: LabelValue) -> LabelResult:
         """The label of an earlier sample. The same label again changes nothing."""
         return await self.call(calls.label(stream_id, seq, y))
@@ -166,7 +184,14 @@ class AsyncClient:
 
     async def _once(self, call: Call[T]) -> T:
         try:
-            response = await self._http.request(call.method, call.path, json=call.json, params=call.params)
+            response = await self._http.request(
+                call.method,
+                call.path,
+                json=call.json,
+                content=call.content,
+                headers=call.headers,
+                params=call.params,
+            )
         except httpx.TransportError as error:
             raise calls.connection_error(self.url, error) from error
         refusal = calls.error_of(response)

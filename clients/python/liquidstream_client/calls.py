@@ -32,6 +32,9 @@ class Call(Generic[T]):
     path: str
     read: Callable[[httpx.Response], T]
     json: Any = None
+    #: The body, where it is not `json`.
+    content: bytes | None = None
+    headers: Mapping[str, str] | None = None
     params: Mapping[str, str | int] | None = None
     repeatable: bool = True
     """True: applying it twice is the same as once, so it may be sent again when the answer got lost."""

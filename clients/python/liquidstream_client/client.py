@@ -9,9 +9,10 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from liquidstream_client import calls
+from liquidstream_client import calls, ingest
 from liquidstream_client.calls import Call
 from liquidstream_client.errors import LiquidstreamError, NotFound, ProblemError
+from liquidstream_client.ingest import Answer, Line
 from liquidstream_client.retry import RetryPolicy
 from liquidstream_client.session import Session
 from liquidstream_client.stream import Stream
@@ -121,6 +122,22 @@ class Client:
         bodies = [sample_json(sample) for sample in samples]
         return self.call(calls.send_many(stream_id, bodies)) if bodies else []
 
+    def ingest(self, lines: Iterable[Line]) -> Iterator[Answer]:
+        """Samples and labels of any streams, and one answer or `ProblemError` for each, in their order.
+
+        Lines are taken from the iterable 256 at a time and sent as one request: for data that is there. What arrives
+        while it is sent goes by a `session`.
+
+        >>> lines = [{"stream": "pump-7", "t": 1.0, "x": [3.1, 0.82], "seq": 1}]
+        >>> labels = [{"type": "label", "stream": "meter", "seq": 1, "y": 71.5}]
+        >>> [answer.seq for answer in client.ingest(lines + labels)]  # doctest: +SKIP
+
+        With a `seq` in every line a batch is repeated after a lost connection; what was applied comes back as a
+        duplicate.
+        """
+        for call in ingest.requests(lines):
+            yield from self.call(call)
+
     def label(self, stream_id: str, seq: int, y: LabelValue) -> LabelResult:
         """The label of an earlier sample. The same label again changes nothing."""
         return self.call(calls.label(stream_id, seq, y))
@@ -165,7 +182,14 @@ class Client:
 
     def _once(self, call: Call[T]) -> T:
         try:
-            response = self._http.request(call.method, call.path, json=call.json, params=call.params)
+            response = self._http.request(
+                call.method,
+                call.path,
+                json=call.json,
+                content=call.content,
+                headers=call.headers,
+                params=call.params,
+            )
         except httpx.TransportError as error:
             raise calls.connection_error(self.url, error) from error
         refusal = calls.error_of(response)

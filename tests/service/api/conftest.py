@@ -193,6 +193,7 @@ class FakeHost:
         self.is_open.set()
         #: Stream and number of items of every submission, in order.
         self.submissions: list[tuple[str, int]] = []
+        self.deadlines: list[float | None] = []
         self.failure: Exception | None = None
         #: With it every stream exists, whatever its id.
         self.spec_of_all: ModelSpec | None = None
@@ -235,10 +236,16 @@ class FakeHost:
         page = [self.streams[name].info(name) for name in names[:limit]]
         return StreamPage(streams=page, next_cursor=names[limit - 1] if len(names) > limit else None)
 
-    async def submit_samples(self, stream_id: str, samples: Sequence[SampleIn]) -> Sequence[SampleResult | ProblemItem]:
+    async def submit_samples(
+        self, stream_id: str, samples: Sequence[SampleIn], *, deadline: float | None = None
+    ) -> Sequence[SampleResult | ProblemItem]:
+        self.deadlines.append(deadline)
         return await self._submit(stream_id, samples, lambda stream, item: stream.sample(item))
 
-    async def submit_labels(self, stream_id: str, labels: Sequence[LabelIn]) -> Sequence[LabelResult | ProblemItem]:
+    async def submit_labels(
+        self, stream_id: str, labels: Sequence[LabelIn], *, deadline: float | None = None
+    ) -> Sequence[LabelResult | ProblemItem]:
+        self.deadlines.append(deadline)
         return await self._submit(stream_id, labels, lambda stream, item: stream.label(item))
 
     async def _submit(

@@ -199,9 +199,9 @@ async def test_a_client_that_takes_nothing_is_given_up(
 
 
 async def test_connections_are_counted_and_bounded(address: str, app: FastAPI) -> None:
-    """Beyond `max_connections` the server asks to come back later, before the connection is open."""
+    """Beyond `max_sessions` the server asks to come back later, before the connection is open."""
     services = app.state.services
-    services.settings = services.settings.model_copy(update={"max_connections": 1})
+    services.settings = services.settings.model_copy(update={"max_sessions": 1})
     async with opened(address) as socket:
         await ask(socket, sample("a", 1.0))
         with pytest.raises(InvalidStatus) as refusal:

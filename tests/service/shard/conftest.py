@@ -159,14 +159,18 @@ class Rig:
         """One number of the metrics; 0 where it was never counted."""
         return self.metrics.registry.get_sample_value(f"liquid_{name}", labels) or 0.0
 
-    async def arrays(self, stream_id: str) -> Arrays:
-        return load(await self.host.export_state(stream_id))
-
     async def stored(self, stream_id: str) -> StoredStream:
         """What the store has of a stream."""
-        [found] = await self.store.read_streams([stream_id])
-        assert isinstance(found, StoredStream)
-        return found
+        [stream] = await self.store.read_streams([stream_id])
+        assert isinstance(stream, StoredStream), stream
+        return stream
+
+    async def positions(self, stream_id: str) -> list[int]:
+        """Of the records in the log after the newest snapshot."""
+        return [entry.position for entry in (await self.stored(stream_id)).entries]
+
+    async def arrays(self, stream_id: str) -> Arrays:
+        return load(await self.host.export_state(stream_id))
 
     async def at_rest(self) -> None:
         """Wait for what the pipeline does after it has answered: snapshots."""

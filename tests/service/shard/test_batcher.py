@@ -18,17 +18,39 @@ from service.shard.streams import HotStream
 GONE = Problem("stream_not_found", "it is gone.")
 
 
-def batcher(*, max_batch_size: int = 16, max_pending: int = 1000, max_queue_delay_ms: float = 1000.0) -> Batcher:
-    return Batcher(max_batch_size=max_batch_size, max_pending=max_pending, max_queue_delay_ms=max_queue_delay_ms)
+def batcher(
+    *,
+    max_batch_size: int = 16,
+    max_pending: int = 10_000,
+    max_pending_per_stream: int = 10_000,
+    max_queue_delay_ms: float = 1000.0,
+) -> Batcher:
+    return Batcher(
+        max_batch_size=max_batch_size,
+        max_pending=max_pending,
+        max_pending_per_stream=max_pending_per_stream,
+        max_queue_delay_ms=max_queue_delay_ms,
+    )
 
 
-def submission(stream_id: str, count: int, *, first: int = 1) -> Submission:
+def refusal(queue: Batcher, *offered: Submission) -> str | None:
+    """The code with which the last of these is refused; `None` where all are taken."""
+    for each in offered:
+        try:
+            queue.offer(each)
+        except Problem as problem:
+            return problem.code if problem.retry_after_s else f"{problem.code}, without a time to come back"
+    return None
+
+
+def submission(stream_id: str, count: int, *, first: int = 1, deadline: float | None = None) -> Submission:
     """Samples of one stream, of which the batcher needs no more than its id."""
     items = [SampleIn(seq=seq, t=float(seq), x=[0.0]) for seq in range(first, first + count)]
     return Submission(
         stream=cast(HotStream, SimpleNamespace(id=stream_id)),
         items=items,
         done=asyncio.get_running_loop().create_future(),
+        deadline=deadline,
     )
 
 
@@ -97,14 +119,78 @@ async def test_more_than_may_wait_is_refused() -> None:
     """With when to come back, and without changing what waits."""
     queue = batcher(max_pending=4)
     queue.offer(submission("a", 4))
-    with pytest.raises(Problem, match="too many") as refused:
-        queue.offer(submission("b", 1))
-    assert refused.value.code == "overloaded"
-    assert refused.value.retry_after_s is not None
-    assert refused.value.retry_after_s > 0
+    assert refusal(queue, submission("b", 1)) == "overloaded"
     assert queue.pending == 4
     await next_batch(queue)
     queue.offer(submission("b", 1))
+
+
+async def test_a_stream_with_much_waiting_brings_no_more() -> None:
+    """That is its caller's own doing: 429, while others are taken as before, and it is itself when it has caught up."""
+    queue = batcher(max_pending_per_stream=20)
+    queue.offer(submission("greedy", 15))
+    assert refusal(queue, submission("greedy", 5)) is None
+    assert refusal(queue, submission("greedy", 1)) == "rate_limited"
+    assert refusal(queue, submission("polite", 20)) is None
+    await next_batch(queue)
+    assert refusal(queue, submission("greedy", 1)) is None
+
+
+async def test_one_request_may_be_larger_than_what_a_stream_may_have_waiting() -> None:
+    """If nothing of the stream waits yet."""
+    queue = batcher(max_pending_per_stream=20)
+    assert refusal(queue, submission("bulk", 1024)) is None
+    assert refusal(queue, submission("bulk", 1)) == "rate_limited"
+
+
+async def test_half_of_the_room_is_kept_for_those_who_ask_for_little() -> None:
+    """However many ask for much: beyond half, only who stays within the fair share is taken."""
+    queue = batcher(max_pending=2000, max_pending_per_stream=256)
+    greedy = [refusal(queue, submission(f"greedy-{number}", 200)) for number in range(10)]
+    assert greedy == [None] * 5 + ["overloaded"] * 5
+    assert refusal(queue, submission("greedy-0", 1)) == "rate_limited"
+    assert [refusal(queue, submission(f"polite-{number}", 1)) for number in range(500)] == [None] * 500
+    assert queue.pending == 1500
+
+
+async def test_polite_streams_can_take_all_the_room() -> None:
+    """Nothing is kept for nobody."""
+    queue = batcher(max_pending=100)
+    assert [refusal(queue, submission(f"polite-{number}", 1)) for number in range(101)] == [None] * 100 + ["overloaded"]
+
+
+async def test_what_cannot_begin_in_time_is_refused_at_once() -> None:
+    """A caller that waits for less than its turn takes is told so before it has waited."""
+    queue = batcher(max_batch_size=1)
+    queue.cycle_took(0.4)
+    queue.offer(submission("a", 1))
+    now = asyncio.get_running_loop().time()
+    assert refusal(queue, submission("b", 1, deadline=now + 0.3)) == "overloaded"
+    assert refusal(queue, submission("b", 1, deadline=now + 0.5)) is None
+    assert refusal(queue, submission("c", 1, deadline=now - 0.1)) == "overloaded"
+
+
+async def test_whom_nobody_waits_for_any_more_has_no_turn() -> None:
+    """Nothing of it is handed out, so nothing is applied; those behind it are."""
+    queue = batcher(max_batch_size=2)
+    late, then = submission("a", 3, deadline=asyncio.get_running_loop().time() + 0.01), submission("a", 1, first=4)
+    queue.offer(late)
+    queue.offer(then)
+    await asyncio.sleep(0.02)
+    assert seqs(queue.take()) == [("a", 4)]
+    with pytest.raises(Problem, match="nothing was applied") as refused:
+        await late.done
+    assert refused.value.code == "overloaded"
+    assert queue.pending == 0
+
+
+async def test_what_has_begun_is_not_given_up() -> None:
+    """A request is applied whole, or not at all."""
+    queue = batcher(max_batch_size=2)
+    queue.offer(submission("a", 3, deadline=asyncio.get_running_loop().time() + 0.01))
+    taken = seqs(queue.take())
+    await asyncio.sleep(0.02)
+    assert taken + seqs(queue.take()) == [("a", 1), ("a", 2), ("a", 3)]
 
 
 async def test_whose_turn_would_come_too_late_is_refused() -> None:
@@ -112,9 +198,9 @@ async def test_whose_turn_would_come_too_late_is_refused() -> None:
     queue = batcher(max_queue_delay_ms=1000)
     queue.cycle_took(0.4)
     queue.offer(submission("slow", 3 * MAX_PER_STREAM))
-    with pytest.raises(Problem, match="too many") as refused:
+    with pytest.raises(Problem, match="of this stream") as refused:
         queue.offer(submission("slow", 1))
-    assert refused.value.retry_after_s == pytest.approx(1.2)
+    assert (refused.value.code, refused.value.retry_after_s) == ("rate_limited", pytest.approx(1.2))
     queue.offer(submission("other", 1))
 
 
@@ -126,7 +212,16 @@ async def test_the_estimate_counts_the_turns_of_the_others() -> None:
     queue.cycle_took(1.0)
     with pytest.raises(Problem, match="too many") as refused:
         queue.offer(submission("a", 1))
-    assert refused.value.retry_after_s == pytest.approx(8.0)
+    assert (refused.value.code, refused.value.retry_after_s) == ("rate_limited", pytest.approx(8.0))
+
+
+async def test_whom_others_hold_up_is_told_that_it_is_not_its_doing() -> None:
+    """Forty others with one record each fill two micro-batches before its own."""
+    queue = batcher(max_queue_delay_ms=1000)
+    for number in range(40):
+        queue.offer(submission(f"other-{number}", 1))
+    queue.cycle_took(0.6)
+    assert refusal(queue, submission("new", 1)) == "overloaded"
 
 
 async def test_a_micro_batch_is_waited_for() -> None:
@@ -205,7 +300,7 @@ def test_nothing_is_lost_doubled_or_overtaken(operations: list[tuple[str, str, i
     """Whatever the sequence of offers, takes and forgets: what is taken comes in order, once, and `pending` is true."""
 
     async def run() -> None:
-        queue = batcher(max_batch_size=max_batch_size, max_pending=10**6)
+        queue = batcher(max_batch_size=max_batch_size, max_pending=10**6, max_pending_per_stream=10**6)
         waiting: dict[str, list[int]] = {stream_id: [] for stream_id in "abc"}
         offered = dict.fromkeys("abc", 0)
         for operation, stream_id, count in operations:

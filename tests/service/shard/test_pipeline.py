@@ -35,11 +35,6 @@ async def send_until_taken(rig: Rig, stream_id: str, items: Sequence[SampleIn]) 
                 await asyncio.sleep(problem.retry_after_s or 0.05)
 
 
-async def positions(rig: Rig, stream_id: str) -> list[int]:
-    """Of the records in the log, after the last snapshot."""
-    return [entry.position for entry in (await rig.stored(stream_id)).entries]
-
-
 async def create(rig: Rig, *tasks: str) -> dict[str, ModelSpec]:
     specs = {task: tiny(task) for task in tasks}
     for task, spec in specs.items():
@@ -57,7 +52,7 @@ async def test_an_append_is_tried_again(rig: Rig, faults: list[str]) -> None:
     rig.store.faults.extend(faults)
     for task, spec in specs.items():
         assert refusals(await rig.host.submit_samples(task, samples(spec, 6))) == [None] * 6
-        assert await positions(rig, task) == [*range(1, 7)]
+        assert await rig.positions(task) == [*range(1, 7)]
         assert_same(await rig.arrays(task), Fold(spec).apply(*samples(spec, 6)).arrays)
 
 
@@ -76,7 +71,7 @@ async def test_an_unknown_outcome_is_settled_by_the_log(rig: Rig, fault: str) ->
         assert [result.duplicate for result in again] == [fault == "lost answer"] * 4
         assert [result.predictions for result in again] == [*fold.answers.values()][3:]
         assert_same(await rig.arrays(task), fold.arrays)
-        assert await positions(rig, task) == [*range(1, 8)]
+        assert await rig.positions(task) == [*range(1, 8)]
 
 
 async def test_faults_in_between_leave_no_trace(rig: Rig) -> None:
@@ -221,7 +216,7 @@ async def test_a_record_in_flight_belongs_to_one_owner(rig: Rig, open_host: Open
     rig.store.open.set()
     with pytest.raises(Problem, match="another server"):
         await older
-    assert await positions(newer, "forecast") == [1, 2]
+    assert await newer.positions("forecast") == [1, 2]
 
 
 # --- a store that goes away ------------------------------------------------------------------------------------------
