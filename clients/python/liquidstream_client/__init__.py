@@ -30,6 +30,7 @@ from liquidstream_client.types import (
     PredictResult,
     Readiness,
     SampleResult,
+    Snapshot,
     StreamInfo,
 )
 from liquidstream_client.values import Sample
@@ -62,6 +63,7 @@ __all__ = [
     "SampleResult",
     "ServerError",
     "Session",
+    "Snapshot",
     "Stream",
     "StreamInfo",
     "Unauthorized",
