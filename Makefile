@@ -1,4 +1,4 @@
-# make demo | test | serve | bench-engine | bench-accuracy | lint | format | clean
+# make demo | test | serve | bench-engine | bench-accuracy | bench-recovery | bench-overload | bench-store | lint | format | clean
 #
 # Each target sets up what it needs in .venv, and does so again when pyproject.toml, constraints-cpu.txt or what the
 # kernels are built from change.
@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := liquid_core service clients benchmarks tests
 
-.PHONY: demo test serve bench-engine bench-accuracy lint format clean help
+.PHONY: demo test serve bench-engine bench-accuracy bench-recovery bench-overload bench-store lint format clean help
 
 help:
 	@echo "make demo            start the service, replay real data through it, show what was learned (KEEP=1 leaves it running)"
@@ -18,7 +18,10 @@ help:
 	@echo "make serve           run the service on http://127.0.0.1:8765"
 	@echo "make lint            ruff and mypy"
 	@echo "make bench-engine    time the engines beside their peers, thoroughly; in two minutes with ARGS=--quick"
+	@echo "make bench-store     time the store's calls on an embedded server; in half a minute with ARGS=--quick"
 	@echo "make bench-accuracy  score the default model beside its peers; ARGS='--data DIR --json FILE', or --quick"
+	@echo "make bench-recovery  kill a server of 10,000 streams, serve 100,000 with 2 GB; in minutes with ARGS=--quick"
+	@echo "make bench-overload  twice as much as the service can do, and a greedy stream beside polite ones; or ARGS=--quick"
 	@echo "make format          let ruff format the code"
 	@echo "make clean           remove .venv and caches"
 
@@ -35,8 +38,17 @@ test: $(VENV)/.installed-test
 bench-engine: $(VENV)/.installed-test
 	@$(BIN)/python -m benchmarks.engine $(ARGS)
 
+bench-store: $(VENV)/.installed-test
+	@$(BIN)/python -m benchmarks.store $(ARGS)
+
 bench-accuracy: $(VENV)/.installed-test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.accuracy $(ARGS)
+
+bench-recovery: $(VENV)/.installed-test
+	@$(BIN)/python -m benchmarks.recovery $(ARGS)
+
+bench-overload: $(VENV)/.installed-test
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.overload $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@
     ├── ShapeError          a tensor or array of the wrong shape
     ├── StateFormatError    bytes that are not a stream state of this spec
     ├── RecordError         a record that this stream must not apply
+    ├── SlabFullError       a slab that has no place for another stream
     └── EngineUnavailableError  an engine that cannot run here, or not this spec
 
 Each carries a stable ``code``, for programs; the message is for people and says what to do.
@@ -58,6 +59,12 @@ class RecordError(LiquidError, ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class SlabFullError(LiquidError, MemoryError):
+    """A slab has no place for another stream. Free one that is not needed, and load again."""
+
+    code = "slab_full"
 
 
 class EngineUnavailableError(LiquidError, RuntimeError):

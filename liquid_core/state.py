@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
-from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.layout import Field, StateLayout
 from liquid_core.errors import SpecError, StateFormatError
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
@@ -25,6 +26,8 @@ from liquid_core.types import ByteArray
 FORMAT_VERSION = 3
 #: More than the longest spec takes: a thousand names, every character of them written as an escape of an escape.
 MAX_HEADER_BYTES = 4 * 1024 * 1024
+#: Headers up to this are remembered.
+_MAX_CACHED_BYTES = 64 * 1024
 
 _DTYPES = {"F64": np.float64, "F32": np.float32, "I64": np.int64, "BOOL": np.bool_, "U8": np.uint8}
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
@@ -64,20 +67,52 @@ class StreamState:
             The bytes are no state, of another version or of another spec; the message names the first difference.
         """
         header = read_header(data)
-        if ModelSpec.from_json(header["spec"]).digest != spec.digest:
+        if header["digest"] != spec.digest:
             raise StateFormatError("the state belongs to another model spec; load it into a stream of that spec.")
-        try:
-            tensors = dict(deserialize(data))  # type: ignore[no-untyped-call]
-        except SafetensorError as error:
-            raise StateFormatError(f"the state is damaged: {error}. Use an older snapshot.") from error
+        ours = _header(layout, spec.to_json(), header["numerics"])
         row = np.zeros(layout.row_bytes, dtype=np.uint8)
-        views = layout.views(row[None])
-        if set(tensors) != set(views):
-            odd = sorted(set(tensors) ^ set(views))[0]
-            raise StateFormatError(f"the state's arrays differ from what its spec needs, first at `{odd}`.")
-        for name, view in views.items():
-            view[0] = _read_array(name, tensors[name], view[0])
+        if data.startswith(ours):
+            _fill_as_written(row, data, len(ours), layout)
+        else:
+            _fill_by_name(row, data, layout)
         return cls(spec=spec, row=row, numerics=header["numerics"])
+
+
+def _fill_as_written(row: ByteArray, data: bytes, start: int, layout: StateLayout) -> None:
+    """Fill a row from a file whose header is the one that `to_bytes` writes: the place of every array is known."""
+    packed = np.frombuffer(data, dtype=np.uint8, offset=start)
+    if len(packed) != sum(end - begin for begin, end in layout.spans):
+        raise StateFormatError("the state is damaged: its arrays are cut short. Use an older snapshot.")
+    at = 0
+    for begin, end in layout.spans:
+        row[begin:end] = packed[at : at + end - begin]
+        at += end - begin
+    for fields in _runs(layout):
+        first, last = fields[0], fields[-1]
+        values = row[first.offset : last.offset + last.num_bytes].view(first.dtype)
+        if _fault(values) is not None:  # one of them: find it
+            for field in fields:
+                _check_values(field.name, row[field.offset : field.offset + field.num_bytes].view(field.dtype))
+
+
+@lru_cache(maxsize=256)
+def _runs(layout: StateLayout) -> list[list[Field]]:
+    """Fields of one type that follow each other: they can be checked in one go, as there are only zeros in between."""
+    return [list(fields) for _, fields in groupby(layout.fields, key=lambda field: field.dtype)]
+
+
+def _fill_by_name(row: ByteArray, data: bytes, layout: StateLayout) -> None:
+    """Fill a row from any safetensors file that holds its arrays, in whatever order."""
+    try:
+        tensors = dict(deserialize(data))  # type: ignore[no-untyped-call]
+    except SafetensorError as error:
+        raise StateFormatError(f"the state is damaged: {error}. Use an older snapshot.") from error
+    views = layout.views(row[None])
+    if set(tensors) != set(views):
+        odd = sorted(set(tensors) ^ set(views))[0]
+        raise StateFormatError(f"the state's arrays differ from what its spec needs, first at `{odd}`.")
+    for name, view in views.items():
+        view[0] = _read_array(name, tensors[name], view[0])
 
 
 @lru_cache(maxsize=256)
@@ -104,27 +139,35 @@ def _header(layout: StateLayout, spec: bytes, numerics: str) -> bytes:
 
 
 def read_header(data: bytes) -> dict[str, str]:
-    """The metadata of a state file: ``version``, ``spec`` (JSON) and ``numerics``, before anything else is read."""
+    """The metadata of a state file before anything else is read: ``version``, ``spec`` as JSON and its ``digest``, and
+    ``numerics``."""
     if len(data) < 8:
         raise StateFormatError("the state is cut short: it has no header.")
     (size,) = struct.unpack("<Q", data[:8])
     if size > MAX_HEADER_BYTES or len(data) < 8 + size:
         raise StateFormatError("the state is cut short, or it is no state file.")
+    read = _metadata if size <= _MAX_CACHED_BYTES else _metadata.__wrapped__
+    return read(data[8 : 8 + size])
+
+
+@lru_cache(maxsize=64)
+def _metadata(header: bytes) -> dict[str, str]:
+    """The metadata in a file's JSON header: that of one stream is that of all streams of its spec."""
     try:
-        header = msgspec.json.decode(data[8 : 8 + size], type=dict[str, Any]).get("__metadata__", {})
+        metadata = msgspec.json.decode(header, type=dict[str, Any]).get("__metadata__", {})
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StateFormatError("the state's header cannot be read; it is no state file.") from error
-    if not isinstance(header, dict) or header.get("format") != "liquidstream.state":
+    if not isinstance(metadata, dict) or metadata.get("format") != "liquidstream.state":
         raise StateFormatError("this is a safetensors file, but not a stream state.")
-    if header.get("version") != str(FORMAT_VERSION):
-        raise StateFormatError(f"the state has version {header.get('version')}; this release reads {FORMAT_VERSION}.")
-    if not isinstance(header.get("spec"), str) or not isinstance(header.get("numerics"), str):
+    if metadata.get("version") != str(FORMAT_VERSION):
+        raise StateFormatError(f"the state has version {metadata.get('version')}; this release reads {FORMAT_VERSION}.")
+    if not isinstance(metadata.get("spec"), str) or not isinstance(metadata.get("numerics"), str):
         raise StateFormatError("the state's header lacks its spec or its numeric fingerprint.")
     try:
-        ModelSpec.from_json(header["spec"])
+        digest = ModelSpec.from_json(metadata["spec"]).digest
     except SpecError as error:
         raise StateFormatError(f"the state's spec is invalid: {error}") from error
-    return {key: str(value) for key, value in header.items()}
+    return {key: str(value) for key, value in metadata.items()} | {"digest": digest}
 
 
 def spec_of(data: bytes) -> ModelSpec:
@@ -139,12 +182,24 @@ def _read_array(name: str, tensor: dict[str, Any], expected: NDArray[Any]) -> ND
             f"`{name}` must be {expected.dtype} {expected.shape}: got {tensor['dtype']} {tuple(tensor['shape'])}."
         )
     data = bytes(tensor["data"])
-    if dtype is np.bool_ and max(data, default=0) > 1:
-        raise StateFormatError(f"`{name}` holds values that are neither true nor false.")
     array: NDArray[Any] = np.frombuffer(data, dtype=dtype).reshape(expected.shape)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise StateFormatError(f"`{name}` holds values that are not finite.")
+    _check_values(name, array)
     return array
+
+
+def _check_values(name: str, array: NDArray[Any]) -> None:
+    fault = _fault(array)
+    if fault is not None:
+        raise StateFormatError(f"`{name}` holds values that are {fault}.")
+
+
+def _fault(array: NDArray[Any]) -> str | None:
+    """What is wrong with some of the values."""
+    if array.dtype == np.bool_ and array.view(np.uint8).max(initial=0) > 1:
+        return "neither true nor false"
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return "not finite"
+    return None
 
 
 __all__ = ["FORMAT_VERSION", "StreamState", "read_header", "spec_of"]

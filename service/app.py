@@ -1,6 +1,6 @@
 """The application: layers, routes, and what starts and stops with it.
 
-From the outside in, a request passes `Edge` (id, metrics, problems), `Door` (keys, hosts, origins), `Admission` (is
+From the outside in, a request passes `Edge` (id, metrics, problems), `Door` (keys, hosts, origins), `Turnstile` (is
 there time for it?), `BodyLimit`, and then its route in `service.api`.
 """
 
@@ -31,10 +31,10 @@ from service.api import (
     streams,
     websocket,
 )
-from service.api.admission import Admission
 from service.api.body_limit import BodyLimit
 from service.api.edge import Edge, on_http_exception, on_invalid_parameters
 from service.api.seam import Host, Services
+from service.api.turnstile import Turnstile
 from service.lag import measured_lag
 from service.metrics import Metrics
 from service.security import Door
@@ -57,7 +57,7 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         logs.configure(settings)
         _warn(settings)
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(measured_lag(services.metrics, lambda lag_s: services.on_lag(lag_s)))
+            await stack.enter_async_context(measured_lag(services.metrics, services.admission.adapt))
             working = host if host is not None else await _open_host(services, stack)
             with _mendable(services):
                 await working.start()
@@ -85,11 +85,11 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         },
     )
     app.state.services = services
-    for resource in (predict, controls, streams, samples, labels, ingest, history, snapshots, state, websocket, health):
+    for resource in (samples, labels, ingest, websocket, streams, controls, predict, history, snapshots, state, health):
         app.include_router(resource.router)
     pages.mount(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
-    for layer in (BodyLimit, Admission, Door, Edge):  # the last one added is the outermost
+    for layer in (BodyLimit, Turnstile, Door, Edge):  # the last one added is the outermost
         app.add_middleware(layer, services=services)
     return app
 

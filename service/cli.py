@@ -67,6 +67,13 @@ def serve(
     engine_threads: Annotated[
         int | None, typer.Option(help="Threads of the engine; 0: every processor.", show_default="1", min=0, max=256)
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="What the streams in memory may take, such as 512MB or 2GB; the others wait in the store.",
+            show_default="a share of the machine's",
+        ),
+    ] = None,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Take the streams from another server at once, alive or not.")
     ] = False,
@@ -76,7 +83,8 @@ def serve(
 
     given: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir, "redis_url": redis}
     given |= {"api_keys": tuple(api_key) if api_key else None, "insecure": insecure or None}
-    given |= {"engine": engine and str(engine), "engine_threads": engine_threads, "take_over": take_over or None}
+    given |= {"engine": engine and str(engine), "engine_threads": engine_threads, "memory": memory}
+    given |= {"take_over": take_over or None}
     try:
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
     except ValueError as error:

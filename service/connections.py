@@ -1,14 +1,17 @@
-"""Connections: how many there may be, and for how long one may do nothing for itself.
+"""Connections: how many there may be, how long one may do nothing for itself, and refusals that cost next to nothing.
 
-uvicorn bounds neither how long a request's head takes to come nor how long a client leaves its answers lying, and what
-it says to bytes that are not HTTP is not a problem. A connection that is overdue is cut: whoever does not read would
-not read a goodbye either.
+A request for which there is no time is refused as soon as its head is there. What uvicorn leaves open is closed: how
+long a request's head may take to come, how long a client may leave its answers lying, and a problem as the answer to
+bytes that are not HTTP. A connection that is overdue is cut: whoever does not read would not read a goodbye either.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Collection
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -17,8 +20,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service import clock
+from service.api.admission import refusal
 from service.api.answering import PROBLEM_JSON
+from service.api.body_limit import INGEST_PATH
+from service.api.edge import HEADERS
 from service.api.seam import Services
+from service.api.turnstile import takes_time
+from service.fairness import Objection
 from service.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -28,6 +36,8 @@ SPARE = 64
 #: How long a client may leave its answers lying, and a closed connection what it still has to take.
 STALLED_S = 15.0
 SWEEP_INTERVAL_S = 1.0
+#: A refused body that is read to its end, so that the connection can be used again.
+_SMALL_BODY = 64 * 1024
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -42,11 +52,13 @@ class HttpConnection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         # uvicorn takes it that whoever has a handler wants its lines, with paths as they come. Ours are the edge's.
         self.access_log = False
+        self._services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.head_since = self.loop.time()
-        if len(self.connections) > self.config.app.state.services.max_connections + SPARE:  # type: ignore[union-attr]
+        if len(self.connections) > self._services.max_connections + SPARE:
             transport.abort()
 
     def on_message_begin(self) -> None:
@@ -54,12 +66,48 @@ class HttpConnection(HttpToolsProtocol):
         self.head_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
-        super().on_headers_complete()
         self.head_since = None
+        if not self._refuse():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._is_refused:
+            super().on_message_complete()
+            return
+        self._is_refused = False
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def _refuse(self) -> bool:
+        """Answer at once, where there is no time for the request: without a task, and without the app.
+
+        A server that has twice as much to do as it can has to refuse as often as it answers, so what counts is how
+        little a refusal takes.
+        """
+        path = self.url.decode("latin-1")
+        if not takes_time(path) or path.startswith(INGEST_PATH) or self.parser.should_upgrade() or not self._rests():
+            return False
+        code = self._services.admission.objection(path)
+        if code is None:
+            return False
+        self._is_refused = True
+        # What is left of a body is read and dropped, but not for long.
+        ends = not self.parser.should_keep_alive() or _large_body(self.headers)
+        self.transport.write(_refusal(code, ends))
+        if ends:
+            self.transport.close()
+        return True
+
+    def _rests(self) -> bool:
+        """Nothing is in progress here: an answer now is the answer to what has just come."""
+        return self.cycle is None or self.cycle.response_complete
 
     def awaits_nothing(self) -> bool:
         """No request is in progress, and no timer of uvicorn's runs: somebody sends empty lines."""
-        return (self.cycle is None or self.cycle.response_complete) and self.timeout_keep_alive_task is None
+        return self._rests() and self.timeout_keep_alive_task is None
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -70,14 +118,36 @@ class HttpConnection(HttpToolsProtocol):
         self.stalled_since = None
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - a problem says it in our words
-        problem = Problem("malformed", "this is not HTTP as this server reads it.")
-        body = msgspec.json.encode(problem.as_dict())
-        head = (
-            f"HTTP/1.1 400 Bad Request\r\nContent-Type: {PROBLEM_JSON}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        self.transport.write(_response(Problem("malformed", "this is not HTTP as this server reads it."), ends=True))
         self.transport.close()
+
+
+@lru_cache
+def _refusal(code: Objection, ends: bool) -> bytes:
+    return _response(refusal(code), ends)
+
+
+def _response(problem: Problem, ends: bool) -> bytes:
+    """A whole response, as the app would give it, but for the id of the request, which has none."""
+    body = msgspec.json.encode(problem.as_dict())
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
+        f"Content-Type: {PROBLEM_JSON}",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in HEADERS.items()),
+    ]
+    if problem.retry_after_s is not None:
+        lines.append(f"Retry-After: {math.ceil(problem.retry_after_s)}")
+    if ends:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def _large_body(headers: list[tuple[bytes, bytes]]) -> bool:
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if not lengths:
+        return any(name == b"transfer-encoding" for name, _ in headers)
+    return not lengths[0].isdigit() or int(lengths[0]) > _SMALL_BODY
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol):

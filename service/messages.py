@@ -200,7 +200,7 @@ class DriftSummary(_Answer, frozen=True, kw_only=True):
     last_seq: int | None
 
 
-class StreamInfo(_Answer, frozen=True, kw_only=True):
+class StreamInfo(_Answer, frozen=True, kw_only=True, tag_field="status", tag="hot"):
     """A stream's description."""
 
     id: str
@@ -249,10 +249,19 @@ class SnapshotList(_Answer, frozen=True, kw_only=True):
     snapshots: list[SnapshotInfo]
 
 
+class ColdStream(_Answer, frozen=True, kw_only=True, tag_field="status", tag="cold"):
+    """A listed stream that waits in the store. To describe it brings it into memory, and tells where it stands."""
+
+    id: str
+    #: The one that it was created with; a change since then shows when it is described.
+    spec: ModelSpec
+    created_at: float
+
+
 class StreamPage(_Answer, frozen=True, kw_only=True):
     """One page of the streams; pass `next_cursor` on to get the following one, `null` ends."""
 
-    streams: list[StreamInfo]
+    streams: list[StreamInfo | ColdStream]
     next_cursor: str | None
 
 
@@ -308,6 +317,7 @@ class Version(_Answer, frozen=True, kw_only=True):
 
 __all__ = [
     "MAX_STATE_BYTES",
+    "ColdStream",
     "ControlIn",
     "DriftSummary",
     "ErrorSummary",

@@ -38,6 +38,8 @@ RECOV = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 3
 BYTES = tuple(float(4**power) for power in range(4, 14))
 
 DURABILITY_LEVELS = ("fsync", "everysec", "memory", "unknown")
+#: Why a stream left memory: for others that were touched; or though it had just come or changed, as no other could.
+EVICTION_REASONS = ("memory", "memory_fresh")
 
 
 class Metrics:
@@ -140,6 +142,14 @@ class Metrics:
         self.streams_hot = self._gauge("streams_hot", "Streams in memory")
         self.state_bytes = self._gauge("state_bytes", "Memory of the streams' states")
         self.stream_bytes = self._gauge("stream_bytes", "Memory of one stream's state, on average", "model")
+        self.memory_limit_bytes = self._gauge("memory_limit_bytes", "Memory that the streams' states may take")
+        self.evictions = self._counter(
+            "evictions",
+            "Streams that left memory for others; memory_fresh: within seconds after they had come or changed",
+            "reason",
+        )
+        for reason in EVICTION_REASONS:
+            self.evictions.labels(reason=reason)
         self.hydrations = self._counter("hydrations", "Streams brought into memory")
         self.hydration_duration_seconds = self._histogram(
             "hydration_duration_seconds", "Bringing one stream into memory, with its replay", RECOV

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.table import Table
 from rich.text import Text
 
-from liquidstream_client import StreamInfo
+from liquidstream_client import ColdStream, StreamInfo
 from service.scoring import Scorer
 
 
@@ -50,7 +50,7 @@ def final_table(runs: Iterable[Run], title: str) -> Table:
     return table
 
 
-def streams_table(streams: Sequence[StreamInfo]) -> Table:
+def streams_table(streams: Sequence[StreamInfo | ColdStream]) -> Table:
     """What the server says about its streams."""
     table = _narrow_table(f"{len(streams)} stream{'' if len(streams) == 1 else 's'}")
     for heading in ("stream", "task", "cell"):
@@ -58,6 +58,9 @@ def streams_table(streams: Sequence[StreamInfo]) -> Table:
     for heading in ("samples", "updates", "ahead", "recent\nerror", "naive", "ratio", "drift", "weights"):
         table.add_column(heading, justify="right", no_wrap=True)
     for info in streams:
+        if isinstance(info, ColdStream):
+            table.add_row(info.id, str(info.spec.get("task", "")), cell_name(info.spec.get("cell")), "not in memory")
+            continue
         first = info.errors[0] if info.errors else None
         recent, naive = (first.recent, first.naive_recent) if first else (None, None)
         table.add_row(

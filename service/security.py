@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -109,10 +110,12 @@ async def refuse_websocket(websocket: WebSocket, problem: Problem) -> None:
 def _names_us(headers: Headers, settings: Settings) -> bool:
     """Whether `Host` is a name that somebody on this machine, or whom the operator told, would use."""
     hosts = headers.getlist("host")
-    if len(hosts) != 1:
-        return False
-    name = _parts(f"//{hosts[0]}")[0]
-    ours = (settings.host, *settings.allowed_hosts)
+    return len(hosts) == 1 and _is_one_of(hosts[0], (settings.host, *settings.allowed_hosts))
+
+
+@lru_cache(maxsize=64)  # most callers use the same few, and this is asked with every request
+def _is_one_of(host: str, ours: tuple[str, ...]) -> bool:
+    name = _parts(f"//{host}")[0]
     return is_loopback(name) or name in [own.lower() for own in ours]
 
 

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from service.memory import MIN_BYTES, default_bytes, parse_size
+
 PREFIX = "LIQUID_"
 _LISTS = frozenset({"api_keys", "allowed_hosts"})
 _STORE_SCHEMES = ("redis", "rediss", "unix")
@@ -82,6 +84,10 @@ class Settings(BaseModel):
     take_over: bool = False
 
     # --- the work ---
+    #: Bytes that the states of streams in memory may take, or an amount such as 512MB or 2GB; `None`: a quarter of what
+    #: this process may use, or half of it with a store elsewhere (`streams_bytes`). Beyond, the streams that were
+    #: untouched the longest leave memory, and come back with their next record.
+    memory: int | None = Field(default=None, ge=MIN_BYTES)
     max_batch_size: int = Field(default=256, ge=1, le=4096)
     #: Records that may wait to be stepped, in all and of one stream that goes on bringing more.
     max_pending: int = Field(default=4096, ge=1, le=1_000_000)
@@ -123,6 +129,16 @@ class Settings(BaseModel):
             super().__init__(**_from_environment(os.environ) | given)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+
+    @property
+    def streams_bytes(self) -> int:
+        """Bytes that the states of streams in memory may take."""
+        return default_bytes(store_is_embedded=self.redis_url is None) if self.memory is None else self.memory
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _read_size(cls, size: object) -> object:
+        return parse_size(size) if isinstance(size, str) else size
 
     @field_validator("api_keys")
     @classmethod

@@ -42,7 +42,7 @@ LAYERS = {
         ["cli_options"],
         ["cli_errors", "dashboard", "lag", "logs", "scoring"],
         ["csv_samples", "csv_times", "metrics", "settings"],
-        ["clock", "fairness", "messages", "problems"],
+        ["clock", "fairness", "memory", "messages", "problems"],
     ],
 }
 #: The science knows no wire, no store and no clock.

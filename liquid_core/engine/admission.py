@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -68,7 +68,7 @@ class Ledger:
         The stream's arrays by name, without a batch axis.
     """
 
-    def __init__(self, spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> None:
+    def __init__(self, spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._spec = spec
         self.last_seq = int(arrays["stream.seq"])
         self.last_t: float | None = float(arrays["stream.last_t"]) if self.last_seq > 0 else None
@@ -80,7 +80,7 @@ class Ledger:
         if spec.task != "forecast":
             self._read_labels(arrays)
 
-    def _read_labels(self, arrays: dict[str, NDArray[Any]]) -> None:
+    def _read_labels(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         seqs = arrays["window.seq"]
         for slot in np.argsort(seqs):
             if seqs[slot] > 0:

@@ -49,6 +49,10 @@ class Engine(Protocol):
     def bytes_per_stream(self) -> int:
         """Memory that one stream takes."""
 
+    @property
+    def overhead_bytes(self) -> int:
+        """Memory that it takes itself, however many streams it steps."""
+
     def initial_row(self) -> ByteArray:
         """The row of a stream that has seen nothing, `(row_bytes,)`."""
 

@@ -6,6 +6,8 @@ stream are therefore copies of bytes, and an engine reads and writes a row's arr
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +28,14 @@ class Field:
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    #: Bytes from one element to the next, along each axis.
+    strides: tuple[int, ...]
     offset: int
     initial: float
 
     @property
     def num_bytes(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 class StateLayout:
@@ -47,27 +51,23 @@ class StateLayout:
         fields: list[Field] = []
         offset = 0
         for name, array in arrays.items():
-            field = Field(name, np.dtype(array.dtype), array.shape, offset, array.initial)
+            dtype = np.dtype(array.dtype)
+            field = Field(name, dtype, array.shape, _strides(array.shape, dtype.itemsize), offset, array.initial)
             fields.append(field)
             offset += -(-field.num_bytes // ALIGNMENT) * ALIGNMENT
         self.fields = tuple(fields)
+        self._by_name = {field.name: field for field in fields}
         self.row_bytes = offset
         #: For each field where its bytes begin and end in a row.
         self.spans = tuple((field.offset, field.offset + field.num_bytes) for field in fields)
 
     def views(self, rows: ByteArray) -> dict[str, NDArray[Any]]:
         """Arrays ``(batch, *shape)`` that look into `rows` `(batch, row_bytes)`; writing to them writes the rows."""
-        batch = rows.shape[0]
-        return {
-            field.name: np.ndarray(
-                (batch, *field.shape),
-                dtype=field.dtype,
-                buffer=rows.data,
-                offset=field.offset,
-                strides=(rows.strides[0], *_strides(field)),
-            )
-            for field in self.fields
-        }
+        return {field.name: _view(rows, field) for field in self.fields}
+
+    def view(self, rows: ByteArray, name: str) -> NDArray[Any]:
+        """The one of `views` that is called `name`, ``(batch, *shape)``."""
+        return _view(rows, self._by_name[name])
 
     def initial_row(self) -> ByteArray:
         """A row of initial values, `(row_bytes,)`."""
@@ -77,16 +77,47 @@ class StateLayout:
         return row.reshape(-1)
 
     def field(self, name: str) -> Field:
-        return next(field for field in self.fields if field.name == name)
+        return self._by_name[name]
 
 
-def _strides(field: Field) -> tuple[int, ...]:
+class RowArrays(Mapping[str, NDArray[Any]]):
+    """The arrays of one stream by name, each ``shape``, looking into its row `(row_bytes,)`.
+
+    An array is made when it is asked for: a row has about a hundred, and most who look want three of them.
+    """
+
+    def __init__(self, layout: StateLayout, row: ByteArray) -> None:
+        self._layout = layout
+        self._rows = row[None]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        array: NDArray[Any] = self._layout.view(self._rows, name)[0]
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return (field.name for field in self._layout.fields)
+
+    def __len__(self) -> int:
+        return len(self._layout.fields)
+
+
+def _view(rows: ByteArray, field: Field) -> NDArray[Any]:
+    return np.ndarray(
+        (rows.shape[0], *field.shape),
+        dtype=field.dtype,
+        buffer=rows.data,
+        offset=field.offset,
+        strides=(rows.strides[0], *field.strides),
+    )
+
+
+def _strides(shape: tuple[int, ...], item_bytes: int) -> tuple[int, ...]:
     strides: list[int] = []
-    step = field.dtype.itemsize
-    for size in reversed(field.shape):
+    step = item_bytes
+    for size in reversed(shape):
         strides.append(step)
         step *= size
     return tuple(reversed(strides))
 
 
-__all__ = ["ALIGNMENT", "Field", "StateLayout"]
+__all__ = ["ALIGNMENT", "Field", "RowArrays", "StateLayout"]

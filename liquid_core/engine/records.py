@@ -10,6 +10,8 @@ again.
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import msgspec
 
 from liquid_core.spec import ModelSpec
@@ -73,6 +75,12 @@ Observation = Sample | Label
 Control = Reset | Freeze | Unfreeze | Restore | SpecChange
 Record = Observation | Control
 
+
+def is_observation(record: Record) -> TypeGuard[Observation]:
+    """Whether an engine steps it; else it is a control."""
+    return isinstance(record, Sample | Label)
+
+
 __all__ = [
     "Control",
     "Freeze",
@@ -84,4 +92,5 @@ __all__ = [
     "Sample",
     "SpecChange",
     "Unfreeze",
+    "is_observation",
 ]

@@ -50,6 +50,11 @@ class RowEngine:
         """Memory that one stream takes."""
         return self.layout.row_bytes
 
+    @property
+    def overhead_bytes(self) -> int:
+        """Memory that the engine takes itself, but for what its structure takes: some kilobytes."""
+        return self.layout.row_bytes
+
     def initial_row(self) -> ByteArray:
         """The row of a stream that has seen nothing, `(row_bytes,)`; the spec's seed decides its weights."""
         return self._fresh_row.copy()

@@ -38,6 +38,7 @@ _MESSAGES = (
     messages.LabelResult,
     messages.PredictResult,
     messages.StreamInfo,
+    messages.ColdStream,
     messages.StreamPage,
     messages.SnapshotInfo,
     messages.SnapshotList,

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
 
 from liquid_core.spec import ModelSpec
+from service.api.admission import Admission
 from service.api.budget import ByteBudget
 from service.messages import (
     LabelIn,
@@ -100,12 +101,12 @@ class Services:
     #: Connections that are open, as the server knows them, and how many there may be.
     connections: Collection[object] = ()
     max_connections: int = field(init=False)
-    #: Who is told how late the event loop was, again and again.
-    on_lag: Callable[[float], None] = field(default=lambda _: None)
+    admission: Admission = field(init=False)
 
     def __post_init__(self) -> None:
         self.bytes_held = ByteBudget(self.settings.max_held_bytes)
         self.max_connections = self.settings.max_connections
+        self.admission = Admission(self.metrics)
 
     def working_host(self) -> Host:
         """The host, or `Problem` ``draining`` where the server is on its way up or down."""

@@ -43,7 +43,8 @@ def checked(stream_id: str) -> str:
     return stream_id
 
 
-def _from_path(
+# Not because it waits for anything: what is no coroutine FastAPI sends to a thread, which takes longer than all else.
+async def _from_path(
     stream_id: Annotated[
         str,
         Path(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def detector(spec: ModelSpec, alarm: bool) -> str | None:
 
 
 def stored_answer(
-    spec: ModelSpec, arrays: dict[str, NDArray[Any]], seq: int
+    spec: ModelSpec, arrays: Mapping[str, NDArray[Any]], seq: int
 ) -> tuple[list[Prediction], float | None, str | None] | None:
     """The answer that sample `seq` got, from a row's arrays; `None` where it is no longer kept."""
     found = np.flatnonzero(arrays["answers.seq"] == seq)
@@ -74,7 +75,7 @@ def stored_answer(
     return made, score(arrays["answers.anomaly"][slot]), detector(spec, bool(arrays["answers.drift"][slot]))
 
 
-def errors(spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> list[ErrorSummary]:
+def errors(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> list[ErrorSummary]:
     """Prequential errors by horizon, from a row's arrays."""
     horizons: tuple[int | None, ...] = spec.horizons or (None,)
     summaries = []
@@ -98,7 +99,7 @@ def errors(spec: ModelSpec, arrays: dict[str, NDArray[Any]]) -> list[ErrorSummar
     return summaries
 
 
-def drift(arrays: dict[str, NDArray[Any]]) -> DriftSummary:
+def drift(arrays: Mapping[str, NDArray[Any]]) -> DriftSummary:
     events = int(arrays["stream.drifts"])
     return DriftSummary(events=events, last_seq=int(arrays["stream.last_drift_seq"]) if events else None)
 

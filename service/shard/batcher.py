@@ -44,6 +44,10 @@ class Submission:
     def is_command(self) -> bool:
         return isinstance(self.items[0], Command)
 
+    def is_over(self, _: asyncio.Future[Sequence[Outcome]]) -> None:
+        """It is answered: as far as it goes its stream may leave memory."""
+        self.stream.under_way -= 1
+
     def settle(self, outcome: Outcome) -> None:
         """Add the outcome of the next item; the request is answered when all have one."""
         self.outcomes.append(outcome)
@@ -87,15 +91,24 @@ class Batcher:
         Records of one stream that may wait before it can bring more.
     max_queue_delay_ms
         A request whose turn would come later than this is refused.
+    max_replay
+        A stream gets no more records than its log may have after its snapshot, so that there is one in time.
     """
 
     def __init__(
-        self, *, max_batch_size: int, max_pending: int, max_pending_per_stream: int, max_queue_delay_ms: float
+        self,
+        *,
+        max_batch_size: int,
+        max_pending: int,
+        max_pending_per_stream: int,
+        max_queue_delay_ms: float,
+        max_replay: int,
     ) -> None:
         self._max_batch_size = max_batch_size
         self._max_pending = max_pending
         self._max_pending_per_stream = max_pending_per_stream
         self._max_queue_delay_s = max_queue_delay_ms / 1000
+        self._max_replay = max_replay
         self._queues: dict[str, deque[Submission]] = {}
         self._waiting: dict[str, int] = {}
         self._in_round = 0
@@ -112,6 +125,8 @@ class Batcher:
         stream_id = submission.stream.id
         self._check_room(stream_id, len(submission.items))
         self._check_delay(stream_id, submission.deadline)
+        submission.stream.under_way += 1
+        submission.done.add_done_callback(submission.is_over)
         self._queues.setdefault(stream_id, deque()).append(submission)
         self._set_waiting(stream_id, self._waiting.get(stream_id, 0) + len(submission.items))
         self._arrived.set()
@@ -165,6 +180,7 @@ class Batcher:
 
     def _take(self, stream_id: str, room: int) -> list[Waiting]:
         queue = self._queues.pop(stream_id)
+        room = min(room, max(1, self._max_replay - queue[0].stream.replay_length))
         taken: list[Waiting] = []
         given_up = 0
         while queue and len(taken) < room:

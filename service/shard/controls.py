@@ -86,6 +86,7 @@ class Controls:
         if after is before:
             before.slab.write(stream.slot, row)
         else:
+            # Not held against the limit on memory: it is in the log, and what it was leaves at once.
             slot = after.slab.load(row)
             before.slab.free(stream.slot)
             stream.model, stream.slot = after, slot

@@ -8,9 +8,9 @@ and stands by in its turn.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -43,9 +43,13 @@ from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.batcher import Batcher, Item, Outcome, Submission
 from service.shard.engine_choice import EngineChoice, threads_of
+from service.shard.eviction import Eviction
 from service.shard.healing import Healer
 from service.shard.history import HistoryBook
+from service.shard.hydration import Hydration
 from service.shard.keeper import Keeper
+from service.shard.listing import Listing
+from service.shard.loading import Loader
 from service.shard.models import EngineRoom
 from service.shard.ownership import Ownership, fenced
 from service.shard.pipeline import Pipeline
@@ -54,6 +58,7 @@ from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamForgotten, StreamTable
 from service.shard.upkeep import Upkeep
 from service.shard.verbs import StreamVerbs
+from service.shard.warm_up import WarmUp
 from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
 
 log = structlog.get_logger(__name__)
@@ -88,8 +93,9 @@ class StreamHost:
         self._metrics = metrics
         self._engine = engine
         self._threads = threads_of(settings.engine_threads)
-        self._room = EngineRoom(engine.kind, threads=self._threads, executor=executor)
-        self._table = StreamTable(store, self._room, metrics)
+        self._room = EngineRoom(engine.kind, threads=self._threads, memory=settings.streams_bytes, executor=executor)
+        self._hydration = Hydration(Loader(store, self._room), metrics, lambda needed: self._eviction.make_room(needed))
+        self._table = StreamTable(store, self._room, self._hydration)
         attention = asyncio.Event()
         self._ownership = Ownership(store, metrics, attention, lease_s=settings.lease_s)
         self._gate = StoreGate(metrics, attention)
@@ -98,8 +104,11 @@ class StreamHost:
             max_pending=settings.max_pending,
             max_pending_per_stream=settings.max_pending_per_stream,
             max_queue_delay_ms=settings.max_queue_delay_ms,
+            max_replay=settings.snapshot_every,
         )
         self._snapshotter = Snapshotter(store, self._room, metrics, every=settings.snapshot_every)
+        self._eviction = Eviction(self._table, self._snapshotter, metrics)
+        self._listing = Listing(store, self._room, self._table, self._info)
         self._healer = Healer(store, self._room, self._table, self._snapshotter, metrics)
         self._history = HistoryBook()
         self.verbs = StreamVerbs(self, store, self._room)
@@ -164,7 +173,8 @@ class StreamHost:
         ]
 
     async def _begin_to_serve(self) -> None:
-        self._warming = asyncio.create_task(self._upkeep.warm_up(), name="warm-up")
+        warm_up = WarmUp(self._store, self._room, self._table)
+        self._warming = asyncio.create_task(warm_up.run(), name="warm-up")
 
     async def _forget_everything(self) -> None:
         """What is in memory will be older than what the new owner has."""
@@ -182,6 +192,7 @@ class StreamHost:
         if self._tasks:
             await asyncio.wait(self._tasks[:1], timeout=self._settings.shutdown_timeout_s)
         await _end([*self._tasks, *filter(None, [self._warming])])
+        await self._hydration.close()
         if self._ownership.held:
             await self._hand_over()
         await self._room.close()
@@ -246,7 +257,7 @@ class StreamHost:
         """Remove a stream, its log and its snapshots for good."""
         gone = Problem("stream_not_found", "no stream has this id.")
         self._check_ownership()
-        async with self._working_pipeline().working, self._snapshotter.writing:
+        async with self._table.claim(stream_id), self._working_pipeline().working, self._snapshotter.writing:
             try:
                 with self.store_problems():
                     removed = await self._table.delete(stream_id)
@@ -260,27 +271,11 @@ class StreamHost:
         self._metrics.streams.dec()
 
     async def list(self, cursor: str | None, limit: int) -> StreamPage:
-        """One page of descriptions."""
+        """One page of descriptions, in full of the streams in memory."""
+        self._check_ownership()
         with self.store_problems():
             ids, after = await self._store.list_ids(cursor, limit)
-        streams = []
-        for stream_id in ids:
-            try:
-                streams.append(await self._get(stream_id))
-            except Problem as problem:
-                # Deleted since the page was read, damaged, or not for this engine, which the log tells: the others can
-                # be listed.
-                if problem.code not in ("stream_not_found", "internal", "engine_unavailable"):
-                    raise
-
-        def look() -> list[StreamInfo]:
-            infos = []
-            for stream in streams:
-                with suppress(StreamForgotten):
-                    infos.append(self._info(stream))
-            return infos
-
-        return StreamPage(streams=await self._room.run(look), next_cursor=after)
+            return StreamPage(streams=await self._listing.entries(ids), next_cursor=after)
 
     async def _is_stale(self) -> bool:
         """Whether somebody else may have more by now than is in memory; `Problem` ``fenced`` where somebody has."""
@@ -464,7 +459,7 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
                 log.error("task_failed", task=task.get_name(), exc_info=error)
 
 
-def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: dict[str, NDArray[Any]]) -> Sample:
+def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: Mapping[str, NDArray[Any]]) -> Sample:
     """The sample to imagine: by default one typical gap after the last, all values missing."""
     last_t, gap = float(arrays["stream.last_t"]), float(arrays["clock.gap"])
     started = int(arrays["stream.seq"]) > 0

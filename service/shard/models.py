@@ -1,5 +1,8 @@
 """Models in memory: for every spec in use one engine, and one slab of the streams that are hot.
 
+Together they take no more than the room has been given; who wants to bring a stream in when it is full must first make
+some other one leave (`service.shard.eviction`).
+
 Slabs and engines belong to a single worker thread. All access goes through `EngineRoom.run`, in order, so a stream's
 row never changes under somebody's eyes, and the event loop stays free while tensors are busy.
 """
@@ -15,6 +18,7 @@ from typing import TypeVar
 from liquid_core.engine.engine import Engine, EngineKind, build_engine
 from liquid_core.engine.records import Record
 from liquid_core.engine.slab import Slab
+from liquid_core.errors import SlabFullError
 from liquid_core.fold import fold
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
@@ -34,9 +38,28 @@ class Model:
     name: str
 
     @property
+    def num_bytes(self) -> int:
+        """Memory of its engine and its streams."""
+        return self.engine.overhead_bytes + self.slab.num_bytes
+
+    @property
     def numerics(self) -> str:
         """What decides the last bits of its streams."""
         return self.engine.numerics
+
+
+class RoomFull(Exception):  # noqa: N818 - no fault: make room and ask again
+    """Another stream would take more memory than there may be.
+
+    Parameters
+    ----------
+    needed
+        Bytes that must be given up first.
+    """
+
+    def __init__(self, needed: int) -> None:
+        super().__init__(f"{needed} bytes too many")
+        self.needed = needed
 
 
 class EngineRoom:
@@ -48,13 +71,23 @@ class EngineRoom:
         Which engine the models get.
     threads
         Threads that an engine may spread the streams of one micro-batch over; they change no bit.
+    memory
+        Bytes that the models may take; without it there is no limit.
     executor
         What runs the work, one piece at a time and in order; a thread of its own where nothing else is given.
     """
 
-    def __init__(self, kind: EngineKind = "auto", *, threads: int = 1, executor: Executor | None = None) -> None:
+    def __init__(
+        self,
+        kind: EngineKind = "auto",
+        *,
+        threads: int = 1,
+        memory: int | None = None,
+        executor: Executor | None = None,
+    ) -> None:
         self._kind = kind
         self._threads = threads
+        self.memory = memory
         self._thread = executor or ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._models: dict[str, Model] = {}
         self._closed = False
@@ -78,9 +111,40 @@ class EngineRoom:
         model = self._models.get(spec.digest)
         if model is None:
             engine = build_engine(spec, self._kind, threads=self._threads)
-            model = Model(spec=spec, engine=engine, slab=Slab(engine.layout), name=spec.cell_spec.kind)
+            model = Model(spec=spec, engine=engine, slab=self._slab(engine), name=spec.cell_spec.kind)
             self._models[spec.digest] = model
         return model
+
+    def _slab(self, engine: Engine) -> Slab:
+        if self.memory is None:
+            return Slab(engine.layout)
+        return Slab(engine.layout, max_rows=max(1, self.memory // engine.layout.row_bytes))
+
+    def load(self, model: Model, row: ByteArray) -> int:
+        """Bring a stream into a model's slab; returns its slot. To be called in the engine's thread.
+
+        Raises
+        ------
+        RoomFull
+            There is no memory for it; the model is forgotten if no other stream uses it.
+        """
+        try:
+            if self.memory is not None:
+                needed = self.num_bytes + model.engine.bytes_per_stream - self.memory
+                if needed > 0:
+                    raise RoomFull(needed)
+            try:
+                return model.slab.load(row)
+            except SlabFullError as error:  # the system has given it fewer addresses
+                raise RoomFull(model.engine.bytes_per_stream) from error
+        except RoomFull:
+            self.release(model)
+            raise
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of all models."""
+        return sum(model.num_bytes for model in self.models())
 
     def fold(self, model: Model, row: ByteArray, records: Sequence[Record]) -> tuple[Model, ByteArray]:
         """Apply records of one stream to its row of `model`; to be called in the engine's thread.
@@ -116,4 +180,4 @@ class EngineRoom:
         await asyncio.to_thread(self._thread.shutdown)
 
 
-__all__ = ["EngineRoom", "Model"]
+__all__ = ["EngineRoom", "Model", "RoomFull"]

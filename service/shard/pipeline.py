@@ -146,7 +146,7 @@ class Pipeline:
             self._ownership.check()
             self._gate.check()
             with self._store_problems():
-                batch = await self._without_doubt(batch)
+                batch = await self._with_room_in_logs(await self._without_doubt(batch))
         except Problem as problem:
             self._refuse(batch, problem)
             return
@@ -186,6 +186,14 @@ class Pipeline:
         await self._healer.reconcile(doubtful)
         self._refuse([waiting for waiting in batch if waiting.stream.abandoned], _read_anew())
         return [waiting for waiting in batch if not waiting.stream.abandoned]
+
+    async def _with_room_in_logs(self, batch: list[Waiting]) -> list[Waiting]:
+        """The micro-batch without the streams whose replay would get too long, for want of a snapshot."""
+        full = await self._snapshotter.write_full(_streams_of(batch))
+        if not full:
+            return batch
+        self._refuse([waiting for waiting in batch if waiting.stream in full], _no_snapshot())
+        return [waiting for waiting in batch if waiting.stream not in full]
 
     def _refuse(self, batch: Sequence[Waiting], problem: Problem) -> None:
         """Answer these requests, and what waits behind them for the same streams, with `problem`."""
@@ -422,7 +430,7 @@ class Pipeline:
         except Fenced as error:
             self._ownership.lose_to(error)
         except StoreError as error:
-            # The log still has everything: a snapshot that failed only makes the next replay longer.
+            # The log still has everything, and a snapshot is tried again before it gets longer than may be replayed.
             log.warning("snapshot_failed", error=str(error))
 
 
@@ -454,6 +462,15 @@ def _read_anew() -> Problem:
         "store_unavailable",
         "the stream is being read anew from the store; send again with the same `seq`.",
         retry_after_s=0.1,
+    )
+
+
+def _no_snapshot() -> Problem:
+    return Problem(
+        "store_unavailable",
+        "the store takes no snapshot of the stream, and without one its log may not grow; send again with the "
+        "same `seq`.",
+        retry_after_s=1.0,
     )
 
 

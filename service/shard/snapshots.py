@@ -8,16 +8,24 @@ from contextlib import suppress
 
 import structlog
 
+from liquid_core.engine.layout import RowArrays
 from service import clock
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
 from service.shard.streams import HotStream, StreamForgotten
-from service.store import Snapshot, StreamStore
+from service.store import Fenced, Snapshot, StoreError, StreamStore
 
 log = structlog.get_logger(__name__)
 
+#: A replay of up to so many records costs less than to write and read a snapshot, and is left to whoever needs it.
+SHORT_REPLAY = 8
 #: Snapshots in one call to the store: bounds the size of a script's arguments.
 MAX_PER_CALL = 32
+
+
+def is_long(replay_length: int) -> bool:
+    """Whether a snapshot is worth writing before a stream leaves memory or is left idle."""
+    return replay_length > SHORT_REPLAY
 
 
 class Snapshotter:
@@ -42,6 +50,28 @@ class Snapshotter:
     async def write_due(self, streams: list[HotStream]) -> None:
         """Write those of `streams` that are due."""
         await self.write([stream for stream in streams if self._is_due(stream)])
+
+    async def write_full(self, streams: list[HotStream]) -> list[HotStream]:
+        """Write those of `streams` whose log has no room for another record, because a snapshot has failed before.
+
+        Returns
+        -------
+        Those for which it failed again.
+
+        Raises
+        ------
+        Fenced
+            Another owner has taken the shards.
+        """
+        full = [stream for stream in streams if stream.replay_length >= self._every]
+        if full:
+            try:
+                await self.write(full)
+            except Fenced:
+                raise
+            except StoreError as error:
+                log.warning("snapshot_failed", error=str(error))
+        return [stream for stream in full if stream.replay_length >= self._every]
 
     async def write(self, streams: list[HotStream]) -> None:
         """Write all of `streams` that have anything new."""
@@ -84,8 +114,8 @@ def snapshot_of(stream: HotStream) -> Snapshot:
     """The stream's state as it is now; to be called in the engine's thread."""
     state = stream.state()
     layout = stream.model.engine.layout
-    applied = int(layout.views(state.row[None])["stream.records"][0])
+    applied = int(RowArrays(layout, state.row)["stream.records"])
     return Snapshot(stream_id=stream.id, incarnation=stream.incarnation, position=applied, blob=state.to_bytes(layout))
 
 
-__all__ = ["MAX_PER_CALL", "Snapshotter", "snapshot_of"]
+__all__ = ["MAX_PER_CALL", "SHORT_REPLAY", "Snapshotter", "is_long", "snapshot_of"]

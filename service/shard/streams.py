@@ -5,31 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Protocol
 
 import msgspec
-import structlog
-from numpy.typing import NDArray
 
 from liquid_core.engine.admission import Ledger
-from liquid_core.engine.records import Record
-from liquid_core.errors import EngineUnavailableError, SpecError, StateFormatError
+from liquid_core.engine.layout import RowArrays
+from liquid_core.errors import EngineUnavailableError, SpecError
 from liquid_core.spec import ModelSpec
-from liquid_core.state import StreamState, spec_of
-from liquid_core.types import ByteArray
-from service import clock
-from service.metrics import Metrics
+from liquid_core.state import StreamState
 from service.problems import CATALOGUE, Problem
-from service.shard.models import EngineRoom, Model
-from service.store import Snapshot, StoreCorrupt, StreamStore
-
-log = structlog.get_logger(__name__)
-
-#: Streams that are read from the store at a time: each takes connections, and all share one engine.
-MAX_HYDRATING = 16
+from service.shard.models import EngineRoom, Model, RoomFull
+from service.store import StoreError, StreamStore
 
 
 class StreamMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +29,23 @@ class StreamMeta(msgspec.Struct, frozen=True, kw_only=True):
 
     spec: ModelSpec
     created_at: float
+
+    @classmethod
+    def from_json(cls, text: bytes) -> StreamMeta:
+        """Raises `SpecError` or `msgspec.MsgspecError` where it cannot be read."""
+        raw = msgspec.json.decode(text, type=_RawMeta)
+        return cls(spec=_spec_of(bytes(raw.spec)), created_at=raw.created_at)
+
+
+class _RawMeta(msgspec.Struct):
+    spec: msgspec.Raw
+    created_at: float
+
+
+@lru_cache(maxsize=256)
+def _spec_of(text: bytes) -> ModelSpec:
+    """Thousands of streams have the same spec, and it is read with each of them."""
+    return ModelSpec.from_json(text)
 
 
 class StreamForgotten(Exception):  # noqa: N818 - no fault: ask the table for the stream again
@@ -60,6 +69,8 @@ class HotStream:
     snapshot_at: float
     #: When it came into memory, or was last given a record.
     changed_at: float
+    #: Requests that have brought records and are not answered yet: as long as there are any, it stays in memory.
+    under_way: int = 0
     #: Whether the store may have more or less of it than memory has: to be reconciled before its next record.
     doubtful: bool = False
     #: Deleted, or given up: the slot may be another stream's, so hands off.
@@ -74,11 +85,10 @@ class HotStream:
         """Records that a crash now would have to replay."""
         return self.position - self.snapshot_position
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self) -> RowArrays:
         """The stream's arrays as they lie in the slab: to be read in the engine's thread, and not to be kept."""
         self._check()
-        rows = self.model.slab.rows[self.slot : self.slot + 1]
-        return {name: view[0] for name, view in self.model.engine.layout.views(rows).items()}
+        return RowArrays(self.model.engine.layout, self.model.slab.rows[self.slot])
 
     def state(self) -> StreamState:
         """A copy of the stream's state; to be called in the engine's thread."""
@@ -90,17 +100,36 @@ class HotStream:
             raise StreamForgotten(self.id)
 
 
-class StreamTable:
-    """Hot streams by id; a stream is hydrated from snapshot and log when it is first touched."""
+class Source(Protocol):
+    """Where streams come from that are not in memory (`service.shard.hydration`)."""
 
-    def __init__(self, store: StreamStore, room: EngineRoom, metrics: Metrics) -> None:
+    async def bring(self, stream_id: str, *, idle: bool) -> HotStream: ...
+    def hurry(self, stream_id: str) -> None: ...
+
+
+class StreamTable:
+    """Hot streams by id; a stream is hydrated from snapshot and log when it is first touched.
+
+    Parameters
+    ----------
+    source
+        Asked for a stream at its first touch, once at a time.
+    """
+
+    def __init__(self, store: StreamStore, room: EngineRoom, source: Source) -> None:
         self._store = store
         self._room = room
-        self._metrics = metrics
-        self._hot: dict[str, HotStream] = {}
+        self._source = source
+        #: The longest untouched first.
+        self._hot: OrderedDict[str, HotStream] = OrderedDict()
+        #: Streams that are on their way into memory.
+        self._coming: dict[str, asyncio.Task[HotStream]] = {}
+        #: Those of them that nobody waits for.
+        self._idle: set[str] = set()
+        #: Counts how often everything was forgotten.
+        self._era = 0
         #: One lock an id, as long as somebody holds it or waits for it.
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._hydrating = asyncio.Semaphore(MAX_HYDRATING)
 
     def __len__(self) -> int:
         return len(self._hot)
@@ -112,17 +141,74 @@ class StreamTable:
         """The stream if it is hot."""
         return self._hot.get(stream_id)
 
+    def longest_untouched_first(self) -> Iterator[HotStream]:
+        return iter(self._hot.values())
+
     async def get(self, stream_id: str) -> HotStream:
         """The stream, hydrated if need be; `Problem` ``stream_not_found`` where there is none."""
-        hot = self._hot.get(stream_id)
-        if hot is not None:
-            return hot
-        async with self._lock(stream_id):
+        while True:
             hot = self._hot.get(stream_id)
-            if hot is None:
-                async with self._hydrating:
-                    hot = self._hot[stream_id] = await self._hydrate(stream_id)
-            return hot
+            if hot is not None:
+                self._hot.move_to_end(stream_id)
+                return hot
+            coming = self._coming.get(stream_id)
+            if coming is None:
+                coming = self._bring(stream_id)
+            elif stream_id in self._idle:
+                self._idle.remove(stream_id)
+                self._source.hurry(stream_id)
+            # Whoever goes away does not stop it: others may wait for it, and its place in a slab must be known.
+            with suppress(RoomFull, StreamForgotten):  # it came while nobody waited for it, or was forgotten: once more
+                await asyncio.shield(coming)
+
+    async def warm(self, stream_ids: Iterable[str]) -> bool:
+        """Bring streams in that nobody has touched, as long as there is room; False where there was none.
+
+        Streams that cannot be had are passed over, but for a store that does not answer.
+        """
+        cold = [each for each in stream_ids if each not in self._hot and each not in self._coming]
+        self._idle.update(cold)
+        outcomes = await asyncio.gather(*map(self._bring, cold), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, StoreError) or not isinstance(outcome, Exception | HotStream):
+                raise outcome
+        return not any(isinstance(outcome, RoomFull) for outcome in outcomes)
+
+    def _bring(self, stream_id: str) -> asyncio.Task[HotStream]:
+        coming = asyncio.create_task(self._come(stream_id), name="stream-coming")
+        self._coming[stream_id] = coming
+        coming.add_done_callback(_retrieve)
+        return coming
+
+    async def _come(self, stream_id: str) -> HotStream:
+        try:
+            async with self.claim(stream_id):
+                era = self._era
+                hot = await self._source.bring(stream_id, idle=stream_id in self._idle)
+                if era != self._era:
+                    # It was read before everything was forgotten, and may be older than what is stored by now.
+                    hot.abandoned = True
+                    await self._room.run(partial(self._unload, hot))
+                    raise StreamForgotten(stream_id)
+                self._hot[stream_id] = hot
+                if stream_id in self._idle:
+                    self._hot.move_to_end(stream_id, last=False)
+                return hot
+        finally:
+            del self._coming[stream_id]
+            self._idle.discard(stream_id)
+
+    async def evict(self, streams: Sequence[HotStream]) -> None:
+        """Let streams leave memory, whose records are all in the store."""
+        for hot in streams:
+            hot.abandoned = True
+            del self._hot[hot.id]
+
+        def unload() -> None:
+            for hot in streams:
+                self._unload(hot)
+
+        await self._room.run(unload)
 
     async def create(self, stream_id: str, spec: ModelSpec) -> bool:
         """Make the stream in the store; False where it exists already.
@@ -130,13 +216,13 @@ class StreamTable:
         Its model is built first: a spec that cannot be built must not take an id.
         """
         try:
-            model = await self._room.run(partial(self._room.model, spec))
+            model = await self._room.run(partial(self._model_that_fits, spec))
         except SpecError as error:
             raise Problem(error.code if error.code in CATALOGUE else "spec_invalid", str(error)) from error
         except EngineUnavailableError as error:
             raise not_for_this_engine(error) from error
         meta = StreamMeta(spec=spec, created_at=time.time())
-        async with self._lock(stream_id):
+        async with self.claim(stream_id):
             try:
                 created = await self._store.create(stream_id, msgspec.json.encode(meta))
             except BaseException:
@@ -146,13 +232,28 @@ class StreamTable:
             await self._room.run(partial(self._room.release, model))
         return created is not None
 
+    def _model_that_fits(self, spec: ModelSpec) -> Model:
+        model, memory = self._room.model(spec), self._room.memory
+        needed = model.engine.overhead_bytes + model.engine.bytes_per_stream
+        if memory is not None and needed > memory:
+            self._room.release(model)
+            raise Problem(
+                "spec_invalid",
+                f"a stream of this spec takes {needed} bytes of memory, and this server may use {memory} for all of "
+                "them: give it more (LIQUID_MEMORY), or take a smaller cell or window.",
+            )
+        return model
+
+    def claim(self, stream_id: str) -> asyncio.Lock:
+        """To be held by whoever deletes the stream: until then it neither comes into memory nor is made."""
+        return self._locks.setdefault(stream_id, asyncio.Lock())
+
     async def delete(self, stream_id: str) -> bool:
-        """Remove the stream from memory and store; False where there was none."""
-        async with self._lock(stream_id):
-            hot = self._hot.get(stream_id)
-            if hot is not None:
-                await self.abandon(hot)
-            return await self._store.delete(stream_id)
+        """Remove a stream that the caller has claimed from memory and store; False where there was none."""
+        hot = self._hot.get(stream_id)
+        if hot is not None:
+            await self.abandon(hot)
+        return await self._store.delete(stream_id)
 
     async def abandon(self, hot: HotStream) -> None:
         """Forget a stream's memory, at once: what it has to do with the log is not known any more.
@@ -166,7 +267,8 @@ class StreamTable:
 
     async def abandon_all(self) -> None:
         """Forget every stream's memory, at once."""
-        given_up, self._hot = list(self._hot.values()), {}
+        self._era += 1
+        given_up, self._hot = list(self._hot.values()), OrderedDict()
         for hot in given_up:
             hot.abandoned = True
 
@@ -194,79 +296,15 @@ class StreamTable:
         hot.model.slab.free(hot.slot)
         self._room.release(hot.model)
 
-    async def _hydrate(self, stream_id: str) -> HotStream:
-        started = clock.now()
-        [stored] = await self._store.read_streams([stream_id])
-        if stored is None:
-            raise Problem("stream_not_found", "no stream has this id; create it with PUT first.")
-        try:
-            if isinstance(stored, StoreCorrupt):
-                raise stored
-            meta = msgspec.json.decode(stored.meta, type=StreamMeta)
-            snapshot_position = 0 if stored.snapshot is None else stored.snapshot.position
-            records = [entry.record for entry in stored.entries]
-            model, slot, ledger = await self._room.run(
-                partial(self._load, stream_id, meta.spec, stored.snapshot, records)
-            )
-        except (StoreCorrupt, StateFormatError, SpecError, msgspec.MsgspecError) as error:
-            log.error("stream_unreadable", stream_id=stream_id, error=str(error))
-            raise Problem("internal", "the stored stream cannot be read; the server's log says why.") from error
-        except EngineUnavailableError as error:
-            log.error("streamnot_for_this_engine", stream_id=stream_id, error=str(error))
-            raise not_for_this_engine(error) from error
-        hot = HotStream(
-            id=stream_id,
-            incarnation=stored.incarnation,
-            meta=meta,
-            model=model,
-            slot=slot,
-            ledger=ledger,
-            position=snapshot_position + len(records),
-            snapshot_position=snapshot_position,
-            snapshot_at=clock.now(),
-            changed_at=clock.now(),
-        )
-        took = clock.now() - started
-        self._metrics.hydrations.inc()
-        self._metrics.hydration_duration_seconds.observe(took)
-        if records:
-            self._metrics.replay_entries.inc(len(records))
-            self._metrics.replay_duration_seconds.observe(took)
-        log.debug("stream_hydrated", stream_id=stream_id, replayed=len(records), seconds=round(took, 4))
-        return hot
 
-    def _load(
-        self, stream_id: str, spec: ModelSpec, snapshot: Snapshot | None, records: list[Record]
-    ) -> tuple[Model, int, Ledger]:
-        """Replay a stream's records and bring it into its slab; in the engine's thread, as all that touches models.
-
-        `spec` is the one that the stream was created with; a snapshot has its own, for records may have changed it.
-        """
-        model = self._room.model(spec if snapshot is None else spec_of(snapshot.blob))
-        try:
-            row = model.engine.initial_row() if snapshot is None else _read_row(stream_id, snapshot.blob, model)
-            model, row = self._room.fold(model, row, records)
-            views = model.engine.layout.views(row[None])
-            ledger = Ledger(model.spec, {name: view[0] for name, view in views.items()})
-            return model, model.slab.load(row), ledger
-        except BaseException:
-            self._room.release(model)
-            raise
-
-    def _lock(self, stream_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(stream_id, asyncio.Lock())
+def _retrieve(coming: asyncio.Task[HotStream]) -> None:
+    """Take note of how a task ended: whoever waited for it may have gone."""
+    if not coming.cancelled():
+        coming.exception()
 
 
 def not_for_this_engine(error: EngineUnavailableError) -> Problem:
     return Problem("engine_unavailable", f"{error} A server with --engine auto takes it.")
-
-
-def _read_row(stream_id: str, blob: bytes, model: Model) -> ByteArray:
-    state = StreamState.from_bytes(blob, model.engine.layout, model.spec)
-    if state.numerics != model.numerics:
-        # Replay goes on from here with other last bits than before: worth knowing, not worth refusing.
-        log.warning("numerics_changed", stream_id=stream_id, then=state.numerics, now=model.numerics)
-    return state.row
 
 
 __all__ = ["HotStream", "StreamForgotten", "StreamMeta", "StreamTable", "not_for_this_engine"]

@@ -9,10 +9,9 @@ import structlog
 
 from service import clock
 from service.metrics import Metrics
-from service.problems import Problem
 from service.shard.models import EngineRoom
 from service.shard.ownership import Ownership
-from service.shard.snapshots import Snapshotter
+from service.shard.snapshots import Snapshotter, is_long
 from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamTable
 from service.store import Fenced, StoreError, StreamStore
@@ -20,7 +19,6 @@ from service.store import Fenced, StoreError, StreamStore
 log = structlog.get_logger(__name__)
 
 INTERVAL_S = 2.0
-WARM_UP_PAGE = 256
 #: Quantiles of the streams' recent error over the naive one that are shown as metrics.
 QUANTILES = (0.1, 0.5, 0.9)
 
@@ -62,30 +60,6 @@ class Upkeep:
                 log.exception("upkeep_failed")
             await asyncio.sleep(INTERVAL_S)
 
-    async def warm_up(self) -> None:
-        """Bring all streams into memory, so that their first sample after a restart need not wait for it."""
-        cursor: str | None = None
-        try:
-            while True:
-                ids, cursor = await self._store.list_ids(cursor, WARM_UP_PAGE)
-                for stream_id in ids:
-                    await self._warm(stream_id)
-                if cursor is None:
-                    return
-        except StoreError as error:
-            log.warning("warm_up_stopped", error=str(error))
-
-    async def _warm(self, stream_id: str) -> None:
-        try:
-            await self._table.get(stream_id)
-        except Problem as problem:
-            if problem.code != "stream_not_found":
-                log.warning("warm_up_failed", stream_id=stream_id, code=problem.code)
-        except StoreError:
-            raise
-        except Exception:
-            log.exception("warm_up_failed", stream_id=stream_id)
-
     async def _round(self) -> None:
         await self._show_fleet()
         if self._gate.is_open and self._ownership.held:
@@ -94,7 +68,7 @@ class Upkeep:
 
     async def _snapshot_idle(self) -> None:
         before = clock.now() - self._idle_s
-        idle = [hot for hot in self._table.hot() if hot.replay_length > 0 and hot.changed_at < before]
+        idle = [hot for hot in self._table.hot() if is_long(hot.replay_length) and hot.changed_at < before]
         await self._snapshotter.write(idle)
 
     def _show_stream_bytes(self, hot: list[HotStream]) -> None:
@@ -109,11 +83,12 @@ class Upkeep:
         hot = self._table.hot()
         metrics = self._metrics
         metrics.streams_hot.set(len(hot))
-        metrics.state_bytes.set(sum(model.slab.num_bytes for model in self._room.models()))
+        metrics.state_bytes.set(self._room.num_bytes)
+        metrics.memory_limit_bytes.set(self._room.memory or 0)
         self._show_stream_bytes(hot)
         behind = [stream for stream in hot if stream.replay_length > 0]
         metrics.log_entries_since_snapshot_max.set(max((stream.replay_length for stream in behind), default=0))
-        oldest = min((stream.snapshot_at for stream in behind), default=clock.now())
+        oldest = min((stream.snapshot_at for stream in behind if is_long(stream.replay_length)), default=clock.now())
         metrics.snapshot_age_seconds_max.set(clock.now() - oldest)
 
         def ratios() -> dict[str, list[float]]:
@@ -125,8 +100,9 @@ class Upkeep:
             by_model: dict[str, list[float]] = {}
             for model in self._room.models():
                 at = slots.get(id(model), [])
-                views = model.engine.layout.views(model.slab.rows)
-                error, naive = views["metrics.recent"][at], views["metrics.recent_naive"][at]
+                layout, rows = model.engine.layout, model.slab.rows
+                error = layout.view(rows, "metrics.recent")[at]
+                naive = layout.view(rows, "metrics.recent_naive")[at]
                 counted = naive > 0
                 by_model.setdefault(model.name, []).extend((error[counted] / naive[counted]).tolist())
             return by_model

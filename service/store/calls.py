@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from service.store.codec import LogEntry, Snapshot
 
@@ -49,8 +49,7 @@ class Append:
     entries: Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """What became of an `Append`."""
 
     outcome: AppendOutcome
@@ -58,8 +57,7 @@ class Appended:
     tail: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """Where a stream's log ends."""
 
     incarnation: str

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection
@@ -155,11 +156,13 @@ def _packed_by_hiredis(kind: type[AbstractConnection]) -> type[AbstractConnectio
     """A connection class whose commands hiredis packs, as redis-py itself has it for connections without asyncio.
 
     With asyncio it packs in Python and, for every argument, copies what it has packed so far; a micro-batch's append
-    has a thousand arguments.
+    has a thousand arguments. It also looks at each of them for kinds that scripts are not given here.
     """
 
     class Packed(kind):  # type: ignore[misc, valid-type]
         def pack_command(self, *args: Any) -> list[bytes]:
+            if args[0] == "EVALSHA":
+                return [pack_command(args)]
             packed: list[bytes] = HiredisRespSerializer().pack(*args)
             return packed
 

@@ -13,8 +13,8 @@ for _, field in ipairs(redis.call('HKEYS', snapshots)) do
     found[#found + 1] = ''
   end
 end
-local known = redis.call('HMGET', snapshots, 'newest', 'position', 'older')
-local newest, position, older = known[1], known[2], known[3]
+local known = redis.call('HMGET', snapshots, 'newest', 'older')
+local newest, position, older = known[1], redis.call('HGET', meta, 'position'), known[2]
 if newest then
   local generations = {{newest, position}, {newest == 'a' and 'b' or 'a', older}}
   for _, generation in ipairs(generations) do

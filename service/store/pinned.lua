@@ -5,11 +5,11 @@ if redis.call('HGET', meta, 'incarnation') ~= ARGV[next_arg] then
   return {}
 end
 local state = redis.call('HGET', snapshots, 'pin:' .. position)
-local known = redis.call('HMGET', snapshots, 'newest', 'position', 'older')
+local known = redis.call('HMGET', snapshots, 'newest', 'older')
 local newest = known[1]
-if not state and newest and known[2] == position then
+if not state and newest and redis.call('HGET', meta, 'position') == position then
   state = redis.call('HGET', snapshots, newest)
-elseif not state and newest and known[3] == position then
+elseif not state and newest and known[2] == position then
   state = redis.call('HGET', snapshots, newest == 'a' and 'b' or 'a')
 end
 return {state or nil}

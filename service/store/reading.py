@@ -28,6 +28,7 @@ class Reading:
     #: `None` where none is there, and where the one that is there cannot be read.
     snapshot: Snapshot | None
     is_unreadable: bool
+    #: Those after the snapshot, and the last one in any case.
     entries: Sequence[bytes]
 
     @classmethod
@@ -68,8 +69,15 @@ class Reading:
         )
 
     def _decoded_entries(self) -> list[LogEntry]:
-        entries = [decode_entry(data) for data in self.entries]
-        for expected, entry in enumerate(entries, 1 if self.snapshot is None else self.snapshot.position + 1):
+        start = 0 if self.snapshot is None else self.snapshot.position
+        decoded = [decode_entry(data) for data in self.entries]
+        if decoded and decoded[-1].position < start:
+            raise StoreCorrupt(
+                f"it ends at record {decoded[-1].position}, and the snapshot is of record {start}; restore the store "
+                "from its backup, or delete the stream"
+            )
+        entries = [entry for entry in decoded if entry.position > start]
+        for expected, entry in enumerate(entries, start + 1):
             if entry.position != expected:
                 raise StoreCorrupt(
                     f"record {expected} is not there, {entry.position} comes instead; restore the store from its "

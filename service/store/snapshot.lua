@@ -11,32 +11,34 @@ local outcomes, writes = {}, {}
 while next_key <= #KEYS do
   local meta, log, snapshots = KEYS[next_key], KEYS[next_key + 1], KEYS[next_key + 2]
   local position, blob, unreadable = tonumber(ARGV[next_arg + 1]), ARGV[next_arg + 2], ARGV[next_arg + 3]
-  local known = redis.call('HMGET', snapshots, 'newest', 'position', 'older')
-  local newest, newest_position, older = known[1], tonumber(known[2] or 0), tonumber(known[3] or 0)
+  local stream = redis.call('HMGET', meta, 'incarnation', 'position')
+  local known = redis.call('HMGET', snapshots, 'newest', 'older')
+  local newest, newest_position, older = known[1], tonumber(stream[2] or 0), tonumber(known[2] or 0)
   if newest and newest == unreadable then
     newest, newest_position, older = OTHER[newest], older, 0
   end
-  local tail = tail_position(log, snapshots)
+  local tail = tail_position(log, meta)
   local outcome = 'written'
-  if redis.call('HGET', meta, 'incarnation') ~= ARGV[next_arg] then
+  if stream[1] ~= ARGV[next_arg] then
     outcome = 'missing'
   elseif position > tail then
     outcome = 'ahead'
   elseif position < newest_position then
     outcome = 'stale'
   elseif position == newest_position and newest then
-    writes[#writes + 1] = {log, snapshots, newest, position, older, blob, tail}
+    writes[#writes + 1] = {meta, log, snapshots, newest, position, older, blob, tail}
   else
-    writes[#writes + 1] = {log, snapshots, newest and OTHER[newest] or 'a', position, newest_position, blob, tail}
+    local generation = newest and OTHER[newest] or 'a'
+    writes[#writes + 1] = {meta, log, snapshots, generation, position, newest_position, blob, tail}
   end
   outcomes[#outcomes + 1] = outcome
   next_key, next_arg = next_key + 3, next_arg + 4
 end
 
 for _, write in ipairs(writes) do
-  local log, snapshots, generation, position, older, blob, tail = unpack(write)
-  redis.call('HSET', snapshots, generation, blob, 'newest', generation,
-    'position', string.format('%.0f', position), 'older', string.format('%.0f', older))
+  local meta, log, snapshots, generation, position, older, blob, tail = unpack(write)
+  redis.call('HSET', meta, 'position', string.format('%.0f', position))
+  redis.call('HSET', snapshots, generation, blob, 'newest', generation, 'older', string.format('%.0f', older))
   redis.call('LTRIM', log, -math.max(1, tail - older), -1)
 end
 return outcomes

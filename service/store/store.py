@@ -8,9 +8,10 @@ writes the same bytes again.
 from __future__ import annotations
 
 import asyncio
+import struct
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast, get_args
 
 import structlog
 
@@ -42,6 +43,8 @@ log = structlog.get_logger(__name__)
 _MAX_CALL_BYTES = 2**20
 _MAX_READ = 16
 _MAX_TAILS = 4096
+
+_APPEND_OUTCOMES: dict[bytes, AppendOutcome] = {outcome.encode(): outcome for outcome in get_args(AppendOutcome)}
 
 _Item = TypeVar("_Item")
 _Sized = TypeVar("_Sized", Snapshot, Mend)
@@ -221,6 +224,13 @@ class StreamStore:
         reply = await self._ownership.run(scripts.CREATE, [shard], keys, [stream_id, incarnation, meta])
         return incarnation if reply[0] else None
 
+    async def read_metas(self, stream_ids: Sequence[str]) -> list[bytes | None]:
+        """What `create` was given for each of these streams, in one round trip; `None` where there is none."""
+        metas: list[bytes | None] = await self._connection.read_many(
+            [("HGET", self._keys.meta(stream_id), "meta") for stream_id in stream_ids]
+        )
+        return metas
+
     async def delete(self, stream_id: str) -> bool:
         """Remove a stream with its log and snapshots; False where there was none.
 
@@ -295,7 +305,7 @@ class StreamStore:
         found: list[Tail | None] = []
         for chunk in _by_number(stream_ids, _MAX_TAILS):
             replies = await self._on_streams(
-                scripts.TAILS, chunk, id_of=str, keys_of=self._keys.of_stream, args_of=lambda _: (), width=2
+                scripts.TAILS, chunk, id_of=str, keys_of=self._keys.of_log, args_of=lambda _: (), width=2
             )
             found += [
                 None if incarnation is None else Tail(incarnation.decode(), position)
@@ -329,11 +339,12 @@ class StreamStore:
             scripts.APPEND,
             batch,
             id_of=lambda append: append.stream_id,
-            keys_of=lambda append: self._keys.of_stream(append.stream_id),
-            args_of=lambda append: (append.incarnation, append.first_position, len(append.entries), *append.entries),
+            keys_of=lambda append: self._keys.of_log(append.stream_id),
+            args_of=lambda append: (append.incarnation, *append.entries),
+            head_of=_heads,
             width=2,
         )
-        return [Appended(cast(AppendOutcome, outcome.decode()), tail) for outcome, tail in replies]
+        return [Appended(_APPEND_OUTCOMES[outcome], tail) for outcome, tail in replies]
 
     async def write_snapshots(self, snapshots: Sequence[Snapshot]) -> list[SnapshotOutcome]:
         """Store snapshots, and cut the logs before the one that each stream had before.
@@ -404,12 +415,15 @@ class StreamStore:
         id_of: Callable[[_Item], str],
         keys_of: Callable[[_Item], Iterable[str]],
         args_of: Callable[[_Item], Iterable[_Argument]],
+        head_of: Callable[[Sequence[_Item]], _Argument] | None = None,
         width: int = 1,
     ) -> list[Any]:
         """Run a script that goes through many streams.
 
         Parameters
         ----------
+        head_of
+            One argument about all items of a call, which comes before those of each.
         width
             How many replies it gives for each: with more than one they come as tuples.
 
@@ -421,7 +435,9 @@ class StreamStore:
         async def run(some: Sequence[_Item]) -> list[Any]:
             shards = sorted({self._keys.shard_of(id_of(item)) for item in some})
             keys = [key for item in some for key in keys_of(item)]
-            args = [arg for item in some for arg in args_of(item)]
+            args = [] if head_of is None else [head_of(some)]
+            for item in some:
+                args += args_of(item)
             replies: list[Any] = await self._ownership.run(script, shards, keys, args)
             return replies if width == 1 else list(zip(*[iter(replies)] * width, strict=True))
 
@@ -439,6 +455,12 @@ class StreamStore:
             for index, result in zip(group, results_of_group, strict=True)
         }
         return [placed[index] for index in range(len(items))]
+
+
+def _heads(batch: Sequence[Append]) -> bytes:
+    """First position and number of entries of each, as `append.lua` reads them."""
+    numbers = (number for append in batch for number in (append.first_position, len(append.entries)))
+    return struct.pack("<" + len(batch) * "QI", *numbers)
 
 
 def _by_number(items: Sequence[_Item], most: int) -> Iterator[Sequence[_Item]]:

@@ -103,6 +103,8 @@ class ToyServer:
         self.close_after: deque[int] = deque()
         #: WebSocket samples to refuse: (stream, seq) -> problems, used up one a try.
         self.nacks: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        #: Streams that a list shows as not in memory.
+        self.cold: set[str] = set()
         self.requests: list[tuple[str, str]] = []
         self.authorization: str | None = None
         self.max_inflight = 256
@@ -127,7 +129,13 @@ class ToyServer:
     async def list(self, request: Request) -> Response:
         limit, start = int(request.query_params["limit"]), int(request.query_params.get("cursor", "0"))
         names = sorted(self.streams)
-        page = [self.streams[name].info(name) for name in names[start : start + limit]]
+        infos = [self.streams[name].info(name) for name in names[start : start + limit]]
+        page = [
+            {"status": "cold", "id": info["id"], "spec": info["spec"], "created_at": 5.0}
+            if info["id"] in self.cold
+            else {"status": "hot"} | info
+            for info in infos
+        ]
         return JSONResponse(
             {"streams": page, "next_cursor": str(start + limit) if start + limit < len(names) else None}
         )

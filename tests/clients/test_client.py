@@ -8,6 +8,7 @@ import pytest
 
 from liquidstream_client import (
     Client,
+    ColdStream,
     Conflict,
     ConnectionFailed,
     Invalid,
@@ -89,6 +90,17 @@ def test_streams_follows_the_pages(client):
     for name in ("a", "b", "c", "d", "e"):
         client.create_stream(name, PUMP)
     assert [info.id for info in client.streams(limit=2)] == ["a", "b", "c", "d", "e"]
+
+
+def test_a_stream_in_a_list_may_be_cold(server, client):
+    """Then the list has what it is, and its description where it stands."""
+    client.create_stream("cold", PUMP)
+    client.create_stream("hot", PUMP)
+    server.cold.add("cold")
+    cold, hot = client.streams()
+    assert isinstance(cold, ColdStream)
+    assert (cold.id, cold.spec, cold.created_at) == ("cold", client.describe("cold").spec, 5.0)
+    assert hot == client.describe("hot")
 
 
 def test_a_server_that_is_not_ready_says_why(client):

@@ -208,6 +208,34 @@ def test_a_truth_value_is_true_or_false() -> None:
         read(damaged)
 
 
+def test_the_order_of_arrays_in_a_file_is_free() -> None:
+    """Other programs write them in another one."""
+    other = rewritten()
+
+    assert other[:HEADER_SIZE] != BYTES[:HEADER_SIZE]
+    np.testing.assert_array_equal(read(other).row, STATE.row)
+
+
+def overwritten(name: str, values: bytes) -> bytes:
+    """The state's own file with the first bytes of an array changed."""
+    start = json.loads(BYTES[8 : 8 + HEADER_SIZE])[name]["data_offsets"][0] + 8 + HEADER_SIZE
+    return BYTES[:start] + values + BYTES[start + len(values) :]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "fault"),
+    [
+        ("clock.gap", np.array(np.nan).tobytes(), "not finite"),
+        ("network.weights", np.array(np.inf, np.float32).tobytes(), "not finite"),
+        ("window.labelled", b"\2", "neither true nor false"),
+    ],
+)
+def test_values_of_our_own_files_are_checked_too(name: str, values: bytes, fault: str) -> None:
+    """They are read by their places; what is wrong is found and named all the same."""
+    with pytest.raises(StateFormatError, match=f"`{name}` holds values that are {fault}"):
+        read(overwritten(name, values))
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(BYTES) - 1))
 def test_every_truncation_is_refused(length: int) -> None:

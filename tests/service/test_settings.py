@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from service.memory import MIN_BYTES, available_bytes
 from service.settings import Settings, SettingsError, is_loopback
 
 
@@ -95,3 +96,27 @@ def test_settings_do_not_change() -> None:
     """What was checked at the start still holds."""
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "num_bytes"),
+    [("512MB", 512 * 10**6), ("2GB", 2 * 10**9), ("1.5 gb", 15 * 10**8), ("2GiB", 2**31), ("100000000", 10**8)],
+)
+def test_memory_is_an_amount_with_a_unit(monkeypatch: pytest.MonkeyPatch, text: str, num_bytes: int) -> None:
+    """Of thousands or of 1024s; without a unit they are bytes."""
+    monkeypatch.setenv("LIQUID_MEMORY", text)
+    assert Settings().streams_bytes == num_bytes
+
+
+@pytest.mark.parametrize("text", ["lots", "2 GBit", "-1GB", "10MB", "0"])
+def test_an_amount_of_memory_that_is_none_is_named(text: str) -> None:
+    """Nor does a server start with less than one stream of a large kind may take."""
+    with pytest.raises(SettingsError, match="memory"):
+        Settings(memory=text)
+
+
+def test_streams_take_a_part_of_the_memory_that_there_is() -> None:
+    """Less of it beside an embedded store, which is on the same machine."""
+    alone, beside = Settings(redis_url="redis://elsewhere"), Settings()
+    assert MIN_BYTES <= beside.streams_bytes <= available_bytes() / 4 or beside.streams_bytes == MIN_BYTES
+    assert beside.streams_bytes <= alone.streams_bytes <= available_bytes()

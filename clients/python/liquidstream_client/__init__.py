@@ -24,6 +24,7 @@ from liquidstream_client.retry import RetryPolicy
 from liquidstream_client.session import Session
 from liquidstream_client.stream import Stream
 from liquidstream_client.types import (
+    ColdStream,
     ErrorSummary,
     LabelResult,
     Prediction,
@@ -43,6 +44,7 @@ __all__ = [
     "AsyncStream",
     "BadRequest",
     "Client",
+    "ColdStream",
     "Conflict",
     "ConnectionFailed",
     "ErrorSummary",

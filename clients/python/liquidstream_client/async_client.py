@@ -16,7 +16,15 @@ from liquidstream_client.calls import Call
 from liquidstream_client.errors import LiquidstreamError, NotFound, ProblemError
 from liquidstream_client.ingest import Answer, Line
 from liquidstream_client.retry import RetryPolicy
-from liquidstream_client.types import LabelResult, PredictResult, Readiness, SampleResult, Snapshot, StreamInfo
+from liquidstream_client.types import (
+    ColdStream,
+    LabelResult,
+    PredictResult,
+    Readiness,
+    SampleResult,
+    Snapshot,
+    StreamInfo,
+)
 from liquidstream_client.values import LabelValue, Sample, Time, Values, sample_json
 
 T = TypeVar("T")
@@ -90,7 +98,7 @@ class AsyncClient:
         """What the stream is and how well it predicts."""
         return await self.call(calls.describe(stream_id))
 
-    async def streams(self, limit: int = 100) -> AsyncIterator[StreamInfo]:
+    async def streams(self, limit: int = 100) -> AsyncIterator[StreamInfo | ColdStream]:
         """All streams, fetched `limit` at a time."""
         cursor: str | None = None
         while True:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from liquidstream_client.errors import ConnectionFailed, LiquidstreamError, ProblemError, ProtocolError, problem_error
-from liquidstream_client.types import LabelResult, PredictResult, Readiness, SampleResult, StreamInfo
+from liquidstream_client.types import ColdStream, LabelResult, PredictResult, Readiness, SampleResult, StreamInfo
 from liquidstream_client.values import LabelValue, Time, Values, label_json, time_json, values_json
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ def delete_stream(stream_id: str) -> Call[None]:
     return Call(method="DELETE", path=stream_path(stream_id), read=lambda _: None)
 
 
-def list_streams(cursor: str | None, limit: int) -> Call[tuple[list[StreamInfo], str | None]]:
+def list_streams(cursor: str | None, limit: int) -> Call[tuple[list[StreamInfo | ColdStream], str | None]]:
     params: dict[str, str | int] = {"limit": limit}
     if cursor is not None:
         params["cursor"] = cursor
@@ -189,8 +189,12 @@ def read_json(convert: Callable[[Any], T]) -> Callable[[httpx.Response], T]:
     return lambda response: convert(response.json())
 
 
-def _page(data: Mapping[str, Any]) -> tuple[list[StreamInfo], str | None]:
-    return [StreamInfo.from_json(item) for item in data["streams"]], data.get("next_cursor")
+def _page(data: Mapping[str, Any]) -> tuple[list[StreamInfo | ColdStream], str | None]:
+    return [_entry(item) for item in data["streams"]], data.get("next_cursor")
+
+
+def _entry(data: Mapping[str, Any]) -> StreamInfo | ColdStream:
+    return ColdStream.from_json(data) if data.get("status") == "cold" else StreamInfo.from_json(data)
 
 
 def _item(item: Mapping[str, Any], convert: Callable[[Mapping[str, Any]], T]) -> T | ProblemError:

@@ -207,6 +207,20 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStream:
+    """A stream in a list that is not in the server's memory; `describe` brings it there and tells where it stands."""
+
+    id: str
+    spec: Mapping[str, Any]
+    """The whole model spec as JSON, defaults included."""
+    created_at: float
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(id=data["id"], spec=data["spec"], created_at=data.get("created_at", 0.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """Whether the server takes samples, and why not."""
 
@@ -236,6 +250,7 @@ def _floats(values: list[float] | None) -> tuple[float, ...] | None:
 
 
 __all__ = [
+    "ColdStream",
     "Durability",
     "ErrorSummary",
     "LabelResult",

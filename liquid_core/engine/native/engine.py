@@ -61,12 +61,18 @@ class NativeEngine(RowEngine):
                 f"this spec's kernels would need more than {MAX_WORKSPACE_BYTES >> 20} MiB of working memory a thread; "
                 "a shorter window, or fewer units or solver steps, need less."
             ) from None
+        self._threads = threads
         self.numerics = f"native {self.isa} {np.dtype(real).name}; {kernels.compiler}"
 
     @property
     def group_size(self) -> int:
         """Streams that are run side by side, a lane each; 1 where the cell has no kernel for groups."""
         return int(self._kernels.group_size)
+
+    @property
+    def overhead_bytes(self) -> int:
+        """Memory that the engine takes itself: above all what the kernels work in, once a thread."""
+        return super().overhead_bytes + self._threads * int(self._kernels.workspace_bytes)
 
     def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Observation]) -> StepResults:
         """Apply ``records[i]`` to the stream in ``slots[i]``, in order where a slot repeats.

@@ -14,20 +14,29 @@ export const against = (error) =>
 
 export const verdict = (value) => (value === null ? "" : value < 1 ? "good" : "bad");
 
+/** What is known of a stream that waits in the store: to look at it brings it into memory. */
+const Waiting = () => html`<td class="muted" colspan="4">not in memory</td>`;
+
 function Row({ stream, selected }) {
-  const { id, spec, samples, errors, drift } = stream;
-  const relative = against(errors[0]);
+  const { id, spec } = stream;
   const href = `#${encodeURIComponent(id)}`;
   return html`
     <tr class=${selected ? "selected" : ""}>
       <th scope="row"><a href=${href} title=${id} aria-current=${selected ? "true" : null}>${id}</a></th>
       <td data-name="Task">${spec.task}</td>
       <td data-name="Cell">${cellOf(spec)}</td>
-      <td data-name="Samples" class="number">${count(samples)}</td>
-      <td data-name="Recent error" class="number">${quantity(errors[0]?.recent)}</td>
-      <td data-name="vs naive" class="number ${verdict(relative)}">${ratio(relative)}</td>
-      <td data-name="Drift" class="number ${drift.events > 0 ? "warn" : ""}">${count(drift.events)}</td>
+      ${stream.status === "cold" ? html`<${Waiting} />` : html`<${Numbers} ...${stream} />`}
     </tr>
+  `;
+}
+
+function Numbers({ samples, errors, drift }) {
+  const relative = against(errors[0]);
+  return html`
+    <td data-name="Samples" class="number">${count(samples)}</td>
+    <td data-name="Recent error" class="number">${quantity(errors[0]?.recent)}</td>
+    <td data-name="vs naive" class="number ${verdict(relative)}">${ratio(relative)}</td>
+    <td data-name="Drift" class="number ${drift.events > 0 ? "warn" : ""}">${count(drift.events)}</td>
   `;
 }
 

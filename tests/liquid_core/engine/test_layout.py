@@ -73,5 +73,5 @@ def test_a_field_is_found_by_name() -> None:
     layout = StateLayout({"a": ArraySpec(np.float32, (3, 2))})
 
     assert (layout.field("a").shape, layout.field("a").num_bytes) == ((3, 2), 24)
-    with pytest.raises(StopIteration):
+    with pytest.raises(KeyError):
         layout.field("b")

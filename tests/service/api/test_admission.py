@@ -19,10 +19,9 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 async def late(client: httpx.AsyncClient, app: FastAPI, host) -> httpx.AsyncClient:
     """A server whose event loop has been late for long, and whose host does not answer yet."""
-    await client.get("/livez")  # builds the layers
     host.spec_of_all = ModelSpec(task="forecast", features=("x",))
     for _ in range(50):
-        app.state.services.on_lag(1.0)
+        app.state.services.admission.adapt(1.0)
     host.is_open.clear()
     return client
 
@@ -78,7 +77,7 @@ async def test_a_punctual_loop_takes_more_and_more(late: httpx.AsyncClient, app:
     waiting = [send(late, f"stream-{number}") for number in range(FEWEST)]
     await all_in(host, FEWEST)
     for _ in range(5):
-        app.state.services.on_lag(0.0)
+        app.state.services.admission.adapt(0.0)
     more = [send(late, f"more-{number}") for number in range(10)]
     await all_in(host, FEWEST + 10)
     host.is_open.set()

@@ -179,3 +179,80 @@ async def test_bodies_are_bounded_together(app: FastAPI, address: str) -> None:
         assert "retry-after: 1" in answer.lower()
     while services.bytes_held.held:
         await asyncio.sleep(0.005)
+
+
+SAMPLE = b'{"t": 1.0, "x": [1.0]}'
+
+
+@pytest.fixture
+async def busy(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """A server that has as much in progress as it may have, two requests."""
+    monkeypatch.setattr("service.api.admission.FEWEST", 2)
+    monkeypatch.setattr("service.api.admission.MOST", 2)
+    admission = app.state.services.admission
+    admission.adapt(1.0)
+    for _ in range(2):
+        admission.enter("/v1/streams/greedy/samples")
+    return app
+
+
+def sample_of(address: str, stream: str, body: bytes = SAMPLE) -> bytes:
+    head = f"POST /v1/streams/{stream}/samples HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_connection_survives_a_refusal(app: FastAPI, address: str, host) -> None:
+    """The refused body is dropped, and the next request, when there is time again, is answered."""
+    async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+        refused = await http.post("/v1/streams/a/samples", json={"t": 1.0, "x": [1.0]})
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert (refused.headers["retry-after"], refused.headers["content-type"]) == ("1", "application/problem+json")
+        for _ in range(2):
+            app.state.services.admission.leave("/v1/streams/greedy/samples")
+        assert (await http.post("/v1/streams/a/samples", json={"t": 1.0, "x": [1.0]})).status_code == 404
+        assert len(app.state.services.connections) == 1
+    assert host.submissions == [("a", 1)]
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_refused_connection_does_not_rest_for_ever(
+    address: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As any other that is not used again."""
+    monkeypatch.setattr(server.config, "timeout_keep_alive", 0.05)
+    async with raw(address) as (reader, writer):
+        writer.write(sample_of(address, "a"))
+        assert (await ends(reader)).startswith(b"HTTP/1.1 503")
+
+
+@pytest.mark.usefixtures("busy")
+async def test_a_large_body_that_is_refused_is_not_waited_for(address: str) -> None:
+    """The answer comes when the head is there, and the connection ends."""
+    async with raw(address) as (reader, writer):
+        writer.write(sample_of(address, "a", b" " * 100_000)[:500])
+        answer = await ends(reader)
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"Connection: close" in answer
+
+
+async def test_a_request_behind_another_waits_for_its_turn_to_be_refused(busy: FastAPI, address: str, host) -> None:
+    """Answers of one connection come in the order of its requests."""
+    host.is_open.clear()
+    async with raw(address) as (reader, writer):
+        for _ in range(2):
+            busy.state.services.admission.leave("/v1/streams/greedy/samples")
+        async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+            (await http.put("/v1/streams/a", json=SPEC)).raise_for_status()
+        writer.write(sample_of(address, "a"))
+        while not host.submissions:
+            await asyncio.sleep(0.005)
+        for _ in range(2):
+            busy.state.services.admission.enter("/v1/streams/greedy/samples")
+        writer.write(sample_of(address, "b"))
+        await asyncio.sleep(0.02)
+        host.is_open.set()
+        first = await reader.readuntil(b"\r\n\r\n")
+        assert first.startswith(b"HTTP/1.1 200")
+        second = await reader.readuntil(b"HTTP/1.1 503 ")
+        assert b'"seq":1' in second

@@ -122,6 +122,12 @@ def assert_same(arrays: Arrays, expected: Arrays) -> None:
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
 
 
+def memory_of(streams: int) -> int:
+    """Bytes that so many streams of `tiny()` take."""
+    engine = build_engine(tiny(), Settings().engine)
+    return engine.overhead_bytes + streams * engine.bytes_per_stream
+
+
 class FaultyStore(StreamStore):
     """The real store, with faults on demand."""
 
@@ -188,10 +194,15 @@ OpenHost = Callable[..., Awaitable[Rig]]
 
 @pytest.fixture
 async def open_host(store_url: str, namespace: str) -> AsyncIterator[OpenHost]:
-    """Starts hosts, all on one store; they are drained when the test ends."""
+    """Starts hosts, all on one store; they are drained when the test ends.
+
+    `room_for` is how many streams of `tiny()` their memory holds; it may be less than an operator can choose.
+    """
     rigs: list[Rig] = []
 
-    async def open_host(url: str = store_url, *, timeout_s: float = 5.0, **settings: Any) -> Rig:
+    async def open_host(
+        url: str = store_url, *, timeout_s: float = 5.0, room_for: int | None = None, **settings: Any
+    ) -> Rig:
         store = await FaultyStore.connect(url, namespace=namespace, num_shards=8, timeout_s=timeout_s)
         rigs.append(
             Rig(
@@ -199,6 +210,8 @@ async def open_host(store_url: str, namespace: str) -> AsyncIterator[OpenHost]:
                 Settings(**{"shutdown_timeout_s": 10.0, "max_queue_delay_ms": 60_000, "take_over": True} | settings),
             )
         )
+        if room_for is not None:
+            rigs[-1].host._room.memory = memory_of(room_for)
         await rigs[-1].host.start()
         return rigs[-1]
 

@@ -24,12 +24,14 @@ def batcher(
     max_pending: int = 10_000,
     max_pending_per_stream: int = 10_000,
     max_queue_delay_ms: float = 1000.0,
+    max_replay: int = 64,
 ) -> Batcher:
     return Batcher(
         max_batch_size=max_batch_size,
         max_pending=max_pending,
         max_pending_per_stream=max_pending_per_stream,
         max_queue_delay_ms=max_queue_delay_ms,
+        max_replay=max_replay,
     )
 
 
@@ -43,11 +45,13 @@ def refusal(queue: Batcher, *offered: Submission) -> str | None:
     return None
 
 
-def submission(stream_id: str, count: int, *, first: int = 1, deadline: float | None = None) -> Submission:
-    """Samples of one stream, of which the batcher needs no more than its id."""
+def submission(
+    stream_id: str, count: int, *, first: int = 1, deadline: float | None = None, replay_length: int = 0
+) -> Submission:
+    """Samples of one stream, of which the batcher needs its id and how long its log is since its snapshot."""
     items = [SampleIn(seq=seq, t=float(seq), x=[0.0]) for seq in range(first, first + count)]
     return Submission(
-        stream=cast(HotStream, SimpleNamespace(id=stream_id)),
+        stream=cast(HotStream, SimpleNamespace(id=stream_id, replay_length=replay_length, under_way=0)),
         items=items,
         done=asyncio.get_running_loop().create_future(),
         deadline=deadline,
@@ -78,6 +82,32 @@ async def test_streams_take_turns() -> None:
     queue.offer(submission("flood", 900))
     queue.offer(submission("drop", 1))
     assert ("drop", 1) in seqs(await next_batch(queue))
+
+
+async def test_a_log_gets_no_longer_than_a_replay_may_be() -> None:
+    """The rest waits for the snapshot."""
+    queue = batcher(max_replay=64)
+    queue.offer(submission("pump", 5, replay_length=61))
+    queue.offer(submission("valve", 5, replay_length=10))
+    assert [stream_id for stream_id, _ in seqs(await next_batch(queue))] == ["pump"] * 3 + ["valve"] * 5
+    assert queue.pending == 2
+
+
+async def test_a_stream_is_under_way_until_all_its_requests_are_answered() -> None:
+    """However they are."""
+    queue = batcher()
+    one, two = submission("pump", 1), submission("pump", 1)
+    two.stream = one.stream
+    for each in (one, two):
+        queue.offer(each)
+    assert one.stream.under_way == 2
+    one.settle(SampleResult(seq=1, predictions=None))
+    await asyncio.sleep(0)
+    assert one.stream.under_way == 1
+    queue.forget("pump", GONE)
+    await asyncio.sleep(0)
+    assert one.stream.under_way == 0
+    assert isinstance(two.done.exception(), Problem)
 
 
 async def test_who_had_a_turn_stands_behind_the_others() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from service.messages import LabelIn, PredictIn, ProblemItem, SampleIn
+from service.messages import ColdStream, LabelIn, PredictIn, ProblemItem, SampleIn
 from service.problems import Problem
 
 from .conftest import Fold, OpenHost, Rig, assert_same, labels, refusals, samples, tiny
@@ -158,6 +159,27 @@ async def test_pages_list_every_stream_once(rig: Rig) -> None:
     with pytest.raises(Problem, match="cursor") as refused:
         await rig.host.list("!", 3)
     assert refused.value.code == "invalid"
+
+
+async def test_a_list_brings_no_stream_into_memory(open_host: OpenHost) -> None:
+    """Of those that wait in the store it shows what they are, of the others also where they stand."""
+    rig = await open_host(room_for=2)
+    specs = {"pump": tiny(), "valve": tiny(seed=1), "meter": tiny()}
+    for stream_id, spec in specs.items():
+        await rig.host.create(stream_id, spec)
+        await rig.host.submit_samples(stream_id, samples(spec, 3))
+    before = rig.value("hydrations_total")
+    listed = {info.id: info for info in (await rig.host.list(None, 10)).streams}
+    assert {stream_id: info.spec for stream_id, info in listed.items()} == specs
+    hot = {stream.id for stream in rig.host._table.hot()}
+    assert len(hot) < 3
+    for stream_id, info in listed.items():
+        if stream_id in hot:
+            assert info == await rig.host.describe(stream_id)
+        else:
+            assert isinstance(info, ColdStream)
+            assert abs(info.created_at - time.time()) < 600
+    assert rig.value("hydrations_total") == before
 
 
 async def test_where_streams_stand(rig: Rig) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
 from service.shard import upkeep
-from service.store import StoreCorrupt, StoreUnavailable
+from service.shard.snapshots import SHORT_REPLAY
+from service.store import StoreUnavailable
 
-from .conftest import FaultyStore, OpenHost, Rig, samples, tiny, until
+from .conftest import OpenHost, samples, tiny, until
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +23,27 @@ async def test_idle_streams_get_their_snapshot(open_host: OpenHost) -> None:
     """Also those that somebody looks at all the time: a look is no use of a stream."""
     rig = await open_host(snapshot_idle_s=0.1)
     await rig.host.create("pump", tiny())
-    await rig.host.submit_samples("pump", samples(tiny(), 3))
+    await rig.host.submit_samples("pump", samples(tiny(), SHORT_REPLAY + 1))
     async with asyncio.timeout(20):
         while rig.value("snapshots_total") == 0:
             await rig.host.describe("pump")
     snapshot = (await rig.stored("pump")).snapshot
     assert snapshot is not None
-    assert snapshot.position == 3
+    assert snapshot.position == SHORT_REPLAY + 1
     await until(lambda: rig.value("log_entries_since_snapshot_max") == 0)
     assert rig.value("snapshots_total") == 1
+
+
+async def test_a_short_replay_is_worth_no_snapshot(open_host: OpenHost) -> None:
+    """A stream of which a few records come now and then is not written whole each time."""
+    rig = await open_host(snapshot_idle_s=0.05)
+    await rig.host.create("pump", tiny())
+    await rig.host.create("busier", tiny())
+    await rig.host.submit_samples("pump", samples(tiny(), SHORT_REPLAY))
+    await rig.host.submit_samples("busier", samples(tiny(), SHORT_REPLAY + 1))
+    await until(lambda: rig.value("snapshots_total") == 1)
+    await until(lambda: rig.value("log_entries_since_snapshot_max") == SHORT_REPLAY)
+    assert (await rig.stored("pump")).snapshot is None
 
 
 async def test_busy_streams_wait_for_theirs(open_host: OpenHost) -> None:
@@ -56,7 +67,7 @@ async def test_the_fleet_is_measured(open_host: OpenHost) -> None:
     low, middle, high = (rig.value("prequential_error_ratio", model="cfc", quantile=q) for q in ("0.1", "0.5", "0.9"))
     assert 0 < low <= middle <= high
     assert rig.value("state_bytes") > 0
-    (pump,) = (info for info in (await rig.host.list(None, 10)).streams if info.id == "pump-1")
+    pump = await rig.host.describe("pump-1")
     assert rig.value("stream_bytes", model="cfc") == pump.state_bytes
     await rig.host.delete("pump-0")
     await until(lambda: rig.value("streams_hot") == 3 and rig.value("streams") == 3)
@@ -82,38 +93,9 @@ async def test_an_idle_host_sees_that_it_is_fenced(open_host: OpenHost) -> None:
     """From the lease that it may not prolong, or the snapshot that it may not write; and it forgets what it had."""
     older = await open_host(snapshot_idle_s=0.2)
     await older.host.create("pump", tiny())
-    await older.host.submit_samples("pump", samples(tiny(), 3))
+    await older.host.submit_samples("pump", samples(tiny(), SHORT_REPLAY + 1))
     newer = await open_host()
     await until(lambda: not older.host.readiness().ready)
     assert older.host.readiness().reasons[0].startswith("standby: ")
     assert (await newer.stored("pump")).snapshot is None
     await until(lambda: older.value("streams_hot") == 0)
-
-
-async def test_a_start_brings_all_streams_into_memory(
-    rig: Rig, open_host: OpenHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Page by page; one that is damaged holds up no other."""
-    monkeypatch.setattr(upkeep, "WARM_UP_PAGE", 2)
-    for number in range(5):
-        await rig.host.create(f"pump-{number}", tiny())
-        await rig.host.submit_samples(f"pump-{number}", samples(tiny(), 2))
-    second = await open_host()
-    await until(lambda: second.value("hydrations_total") == 5)
-    assert second.value("replay_entries_total") == 10
-
-    third = await open_host_with_damage(open_host, monkeypatch, "pump-2")
-    await until(lambda: third.value("hydrations_total") == 4)
-
-
-async def open_host_with_damage(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch, damaged: str) -> Rig:
-    """A host whose store cannot read one stream's log."""
-    read_streams = FaultyStore.read_streams
-
-    async def damaged_log(self: FaultyStore, stream_ids: Sequence[str]) -> list[Any]:
-        found = await read_streams(self, stream_ids)
-        damage = StoreCorrupt("the test has damaged it")
-        return [damage if id_ == damaged else stored for id_, stored in zip(stream_ids, found, strict=True)]
-
-    monkeypatch.setattr(FaultyStore, "read_streams", damaged_log)
-    return await open_host()

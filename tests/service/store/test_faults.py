@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +21,7 @@ from service.store import (
     StoreUnavailable,
     StreamStore,
 )
+from tests.service.store.proxy import proxy_to
 from tests.service.store.streams import append, append_of, entries, incarnation_of, log_of, positions, snapshot
 
 
@@ -79,15 +78,15 @@ async def test_a_server_that_hangs_leaves_the_outcome_unknown(embedded: Embedded
 
 async def test_a_lost_answer_doubles_nothing(store_url: str, namespace: str, start_writing) -> None:
     """The write was carried out and its answer got lost: nothing is sent twice unasked, and a repetition finds it."""
-    async with _deaf_proxy(store_url) as (url, lose_answers):
-        store = await start_writing(url, namespace=namespace, timeout_s=0.5)
+    async with proxy_to(store_url) as proxy:
+        store = await start_writing(proxy.url, namespace=namespace, timeout_s=0.5)
         await append(store, "pump", 1, 2)  # the server knows the script from now on
         batch = [await append_of(store, "pump", 3, 2)]
-        lose_answers.set()
+        proxy.loses_answers.set()
         with pytest.raises(StoreUnavailable) as raised:
             await store.append(batch)
         assert raised.value.outcome_unknown
-        lose_answers.clear()
+        proxy.loses_answers.clear()
         assert await store.append(batch) == [Appended("already", tail=4)]
         assert len(await log_of(store, "pump")) == 4
 
@@ -164,32 +163,3 @@ async def _append_until_it_is_known(store: StreamStore, append: Append) -> None:
         except (StoreUnavailable, StoreFull):
             assert time.monotonic() < deadline, "the store did not recover"
             await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def _deaf_proxy(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A way to the server on which answers get lost while the event is set."""
-    lose_answers = asyncio.Event()
-
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
-        while data := await reader.read(65536):
-            if answers and lose_answers.is_set():
-                break
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_server, to_server = await asyncio.open_unix_connection(url.removeprefix("unix://"))
-        await asyncio.gather(
-            forward(reader, to_server, answers=False),
-            forward(from_server, writer, answers=True),
-            return_exceptions=True,
-        )
-
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        proxy = await asyncio.start_unix_server(connected, f"{folder}/proxy")
-        try:
-            yield f"unix://{folder}/proxy", lose_answers
-        finally:
-            proxy.close()

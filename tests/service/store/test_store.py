@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from service.store import (
     Appended,
     BadCursor,
+    Mend,
     StoreCorrupt,
     StoredStream,
     StoreRefused,
@@ -143,6 +144,44 @@ async def test_a_damaged_entry_is_not_read_over(store: StreamStore, raw: Redis, 
         assert isinstance(damaged, StoreCorrupt)
         assert message in str(damaged)
         assert isinstance(other, StoredStream)
+
+
+@pytest.mark.parametrize("at", range(8, 16))
+@pytest.mark.parametrize("snapshots", [0, 1, 2])
+async def test_a_last_entry_that_lies_about_its_position_hides_nothing(
+    store: StreamStore, raw: Redis, namespace: str, at: int, snapshots: int
+) -> None:
+    """It says how long the log is; whichever bit of that is flipped, the stream is told to be damaged."""
+    await store.create("pump", b"")
+    await append(store, "pump", 1, 9)
+    for position in (4, 6)[:snapshots]:
+        await snapshot(store, "pump", position)
+    [key] = [key async for key in raw.scan_iter(f"{namespace}:*:log:pump")]
+    last = await raw.lindex(key, -1)
+    for bit in range(8):
+        damaged = bytearray(last)
+        damaged[at] ^= 1 << bit
+        await raw.lset(key, -1, bytes(damaged))
+        [found] = await store.read_streams(["pump"])
+        assert isinstance(found, StoreCorrupt)
+
+
+async def test_a_cut_entry_hinders_no_other_stream(store: StreamStore, raw: Redis, namespace: str) -> None:
+    """To read it is an error of its own; in tails, appends and mends it counts as lost."""
+    ids = ["pump", "other"]
+    for stream_id in ids:
+        await store.create(stream_id, b"")
+        await append(store, stream_id, 1, 2)
+    [key] = [key async for key in raw.scan_iter(f"{namespace}:*:log:pump")]
+    await raw.lset(key, -1, b"cut")
+    cut, other = await store.read_streams(ids)
+    assert isinstance(cut, StoreCorrupt)
+    assert isinstance(other, StoredStream)
+    assert [tail.position for tail in await store.tails(ids) if tail] == [0, 2]
+    batch = [await append_of(store, stream_id, 3) for stream_id in ids]
+    assert await store.append(batch) == [Appended("mismatch", tail=0), Appended("appended", tail=3)]
+    assert await store.mend([Mend("pump", batch[0].incarnation, b"", 2, b"state", None)]) == ["mended"]
+    assert await append(store, "pump", 3) == Appended("appended", tail=3)
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100])

@@ -285,9 +285,10 @@ class StoreMachine(RuleBasedStateMachine):
     async def _lose_tail(self, stream_id: str, count: int) -> None:
         """The last entries, and all snapshots of them or after them, as if the store were older."""
         await self._raw.rpop(self._key("log", stream_id), count)
-        position = await self._raw.hget(self._key("snap", stream_id), "position")
+        position = await self._raw.hget(self._key("meta", stream_id), "position")
         if int(position or 0) > max(0, len(self._streams[stream_id].records) - count):
             await self._raw.delete(self._key("snap", stream_id))
+            await self._raw.hdel(self._key("meta", stream_id), "position")
 
     async def _lose_stream(self, stream_id: str) -> None:
         await self._raw.delete(*(self._key(kind, stream_id) for kind in ("meta", "log", "snap")))
