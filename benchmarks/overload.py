@@ -11,7 +11,7 @@ go over HTTP, a request each, to streams of the default model:
 3. *overload*: twice the capacity. Who is answered should hardly notice: the aim is a 99th percentile of less than four
    times the normal one. The others should hear 429 or 503 and when to come back, and memory should stay as it is;
 4. *polite*: 50 streams that send two samples a second each, alone;
-5. *polite beside greedy*: the same while a single other stream sends twice the capacity.
+5. *with greedy*: the same while a single other stream sends twice the capacity.
 
 A sample's time runs from the moment when it was due. The run takes four minutes.
 """
@@ -58,6 +58,8 @@ class Plan:
     normal_s: float
     overload_s: float
     polite_s: float
+    #: Between two phases.
+    rest_s: float = 2.0
 
 
 PLANS = {"quick": Plan(4.0, 8.0, 15.0, 10.0), "thorough": Plan(10.0, 30.0, 120.0, 30.0)}
@@ -137,7 +139,7 @@ class Report:
                 f"{row.mib_before:.0f} to {row.mib_peak:.0f}",
             )
         console.print(table)
-        overload, beside = self.ratio("overload", "normal"), self.ratio("polite beside greedy", "polite")
+        overload, beside = self.ratio("overload", "normal"), self.ratio("with greedy", "polite")
         console.print(
             f"p99 under overload: {overload:.1f} times the normal one (aim: less than {AIM:.0f}); of polite streams "
             f"beside a greedy one: {beside:.1f} times as alone",
@@ -171,14 +173,14 @@ async def _phases(server: ChildServer, plan: Plan, report: Report, say: Any) -> 
         async with _watched(server.pid) as mib:
             tally, _ = await asyncio.gather(open_loop(address, streams, per_s, seconds), beside)
         report.rows.append(_row(name, len(streams), per_s, seconds, tally, mib))
-        await asyncio.sleep(2.0)  # what was under way comes to rest
+        await asyncio.sleep(plan.rest_s)
 
     await phase("normal", many, half, plan.normal_s, _nothing())
     await phase("overload", many, twice, plan.overload_s, _nothing())
     rate = POLITE * POLITE_PER_SECOND
     await phase("polite", polite, rate, plan.polite_s, _nothing())
     greedy = open_loop(address, ["greedy"], twice, plan.polite_s)
-    await phase("polite beside greedy", polite, rate, plan.polite_s, greedy)
+    await phase("with greedy", polite, rate, plan.polite_s, greedy)
 
 
 async def _nothing() -> None: ...

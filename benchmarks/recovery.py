@@ -10,8 +10,8 @@ Measured from the start of the process: until it is ready, until the first sampl
 in memory, their records replayed. Meanwhile samples go to streams chosen at random, one at a time: how long their
 answers take.
 
-*crowd*: many more streams than the memory given (`--memory`) holds, created one by one with a sample each, and then
-touched with another one in random order: requests a second, and the memory of the server and of the store.
+*crowd*: many more streams than the memory given (`--memory`) holds, created by a request each, and then touched with a
+sample each in random order, 256 of them in a body: streams a second, and the memory of the server and of the store.
 
 *cycle*: what it costs that a stream leaves memory and another one comes: streams with a snapshot and a short log, twice
 as many as fit, touched one after the other, so that each touch is a miss. Beside it the same touches where all fit.
@@ -58,7 +58,7 @@ SPECS: dict[str, dict[str, Any]] = {
 #: Lines of one body: a client that reads only after it has written may send no more.
 LINES = 256
 #: Bodies, or creations, on their way at a time.
-LANES = 4
+LANES = 16
 PARTS = ("restart", "crowd", "cycle")
 
 
@@ -188,15 +188,13 @@ class Fleet:
         async with httpx.AsyncClient(base_url=self._server.url, timeout=120, limits=limits) as client:
             yield client
 
-    async def create(self, client: httpx.AsyncClient, ids: Iterable[str], *, touch: bool) -> None:
-        """Make streams; with a sample each where they are to be touched."""
+    async def create(self, client: httpx.AsyncClient) -> None:
+        """Make the streams."""
 
         async def one(stream_id: str) -> None:
             (await client.put(f"/v1/streams/{stream_id}", json=self._spec)).raise_for_status()
-            if touch:
-                await self.touch(client, stream_id)
 
-        await _in_lanes(one, ids)
+        await _in_lanes(one, self.ids)
 
     async def touch(self, client: httpx.AsyncClient, stream_id: str) -> float:
         """Send a stream its next sample; seconds until the answer."""
@@ -287,7 +285,7 @@ async def restart(directory: Path, model: str, plan: Plan, progress: Callable[[s
     try:
         progress(f"restart, {model}: {count:,} streams of {records} records")
         async with fleet.client() as client:
-            await fleet.create(client, fleet.ids, touch=False)
+            await fleet.create(client)
             await fleet.feed(client, fleet.ids, records)
             info = (await client.get(f"/v1/streams/{fleet.ids[0]}")).json()
         server.kill()
@@ -353,11 +351,11 @@ async def crowd(directory: Path, model: str, plan: Plan, progress: Callable[[str
         async with fleet.client() as client:
             progress(f"crowd, {model}: {len(fleet.ids):,} streams are created, {plan.memory} for them")
             started = time.perf_counter()
-            await fleet.create(client, fleet.ids, touch=True)
+            await fleet.create(client)
             created = time.perf_counter()
             progress(f"crowd, {model}: {len(fleet.ids):,} streams are touched")
             order = random.Random(7).sample(fleet.ids, len(fleet.ids))
-            await _in_lanes(lambda stream_id: fleet.touch(client, stream_id), order)
+            await fleet.feed(client, order, 1)
             touched = time.perf_counter()
         watching.cancel()
         return Crowd(
@@ -395,12 +393,12 @@ async def cycle(directory: Path, model: str, plan: Plan, progress: Callable[[str
     with server:
         probe = Fleet(server, model, 1)
         async with probe.client() as client:
-            await probe.create(client, probe.ids, touch=False)
+            await probe.create(client)
             info = (await client.get(f"/v1/streams/{probe.ids[0]}")).json()
             fit = parse_size("64MB") // info["state_bytes"]
             fleet = Fleet(server, model, 2 * fit)
             progress(f"cycle, {model}: {len(fleet.ids):,} streams, of which {fit:,} fit")
-            await fleet.create(client, fleet.ids, touch=False)
+            await fleet.create(client)
             await fleet.feed(client, fleet.ids, records)
             miss = [await fleet.touch(client, fleet.ids[n % len(fleet.ids)]) for n in range(plan.cycle_touches)]
             few = fleet.ids[: fit // 4]

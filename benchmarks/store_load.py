@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+from redis.asyncio import Redis
+
 from liquid_core.engine.records import Sample
 from service.store import Append, Snapshot, StoredStream, StreamStore, encode_entry
 
@@ -35,19 +37,26 @@ class Kind:
 class Load:
     """A store full of streams; made by `create`."""
 
-    def __init__(self, store: StreamStore, incarnations: dict[str, str], *, with_snapshot: int) -> None:
+    def __init__(self, store: StreamStore, server: Redis, incarnations: dict[str, str], *, with_snapshot: int) -> None:
         self._store = store
+        self._server = server
         self._incarnations = incarnations
         self._ids = list(incarnations)
         self._with_snapshot = self._ids[:with_snapshot]
         self._positions = dict.fromkeys(incarnations, 0)
 
     @classmethod
-    async def create(cls, store: StreamStore, *, streams: int, with_snapshot: int) -> Self:
-        """Make the streams; some of them get a snapshot and records after it."""
+    async def create(cls, store: StreamStore, server: Redis, *, streams: int, with_snapshot: int) -> Self:
+        """Make the streams; some of them get a snapshot and records after it.
+
+        Parameters
+        ----------
+        server
+            The store's, without the store's rules.
+        """
         ids = [f"sensor-{number:05d}" for number in range(streams)]
         made = [str(incarnation) for incarnation in await asyncio.gather(*(store.create(each, b"{}") for each in ids))]
-        load = cls(store, dict(zip(ids, made, strict=True)), with_snapshot=with_snapshot)
+        load = cls(store, server, dict(zip(ids, made, strict=True)), with_snapshot=with_snapshot)
         for stream_id in load._with_snapshot:
             await store.append([load._append(stream_id, 1)])
             await store.write_snapshots([load._snapshot(stream_id)])
@@ -60,6 +69,7 @@ class Load:
         return [
             Kind("append, 1 a stream", BATCH, "records", self._appends(1), lambda it: it.outcome == "appended"),
             Kind("append, 8 a stream", BATCH, "records", self._appends(8), lambda it: it.outcome == "appended"),
+            Kind("RPUSH, pipelined", BATCH, "records", self._plain_pushes(), lambda length: length > 0),
             Kind("tails", len(self._ids), "streams", self._looks(store.tails, len(self._ids)), bool),
             Kind("read_streams", READ, "streams", self._looks(store.read_streams, READ), _has_snapshot),
             Kind("write_snapshots", SNAPSHOTS, "snapshots", self._snapshots(), lambda it: it == "written"),
@@ -71,6 +81,16 @@ class Load:
         while True:
             batch = [self._append(next(streams), each) for _ in range(BATCH // each)]
             yield lambda batch=batch: self._store.append(batch)  # type: ignore[misc]
+
+    def _plain_pushes(self) -> Iterator[Call]:
+        """What an append would be that promises nothing: to lists of their own, in one round trip."""
+        streams = _in_turn(self._ids)
+        entry = encode_entry(Sample(seq=1, t=1.7e9, x=(0.5,) * FEATURES), 1, 1)
+        while True:
+            pipeline = self._server.pipeline(transaction=False)
+            for _ in range(BATCH):
+                pipeline.rpush(f"plain:{next(streams)}", entry)
+            yield pipeline.execute
 
     def _looks(self, look: Callable[[list[str]], Awaitable[list[Any]]], count: int) -> Iterator[Call]:
         streams = _in_turn(self._ids if count == len(self._ids) else self._with_snapshot)

@@ -39,7 +39,9 @@ class SampleIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
     t: float | str
     #: One value a feature, in the spec's order; `null` where it is missing.
     x: list[float | None]
-    #: Number of the sample in its stream, from 1: makes a retry safe. Without it the server counts.
+    #: Number of the sample in its stream, from 1: makes a retry safe. Without it the server counts. Of a number that
+    #: was given before, the last 64 samples are known: the same sample is a duplicate, another is refused. Older ones
+    #: are confirmed as duplicates unseen.
     seq: Seq | None = None
     #: Regression: one number, or one a target. Classification: the class's name. Forecast: leave out.
     y: LabelValue | None = None
@@ -121,7 +123,8 @@ class SampleResult(_Answer, frozen=True, kw_only=True):
     """The answer to one sample."""
 
     seq: int
-    #: Forecast: ascending by horizon. `null` for a repeated sample whose answer is no longer kept.
+    #: Forecast: ascending by horizon. `null` for a repeat of a sample before the last 64: its answer is no longer kept,
+    #: nor what it said, so that it is confirmed without being compared.
     predictions: list[Prediction] | None
     #: How unusual this sample's own target was, in [0, 1), by itself, by recent errors or by the stream's level: 0.1 is
     #: usual, 0.5 three times and 0.92 ten times as far; `null` before there is anything to compare with.

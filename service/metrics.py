@@ -97,6 +97,7 @@ class Metrics:
         self.requests_refused = self._counter(
             "requests_refused", "Requests refused before they were read, because too many were in progress", "reason"
         )
+        _begin(self.requests_refused, "reason", "overloaded", "rate_limited")
         self.admission_limit = self._gauge(
             "admission_limit", "Requests that may be in progress now; it falls while the event loop is late"
         )
@@ -123,6 +124,7 @@ class Metrics:
         )
         self.queue_depth = self._gauge("queue_depth", "Records waiting to be stepped")
         self.queue_rejected = self._counter("queue_rejected", "Records refused because too many waited", "reason")
+        _begin(self.queue_rejected, "reason", "overloaded", "rate_limited")
 
     def _learning(self) -> None:
         self.updates = self._counter("updates", "Weight updates: ok, or skipped by the guard", "model", "result")
@@ -197,6 +199,12 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, text, labels, namespace=PREFIX, registry=self.registry, buckets=buckets)
+
+
+def _begin(counter: Counter, label: str, *values: str) -> None:
+    """Show these series from the start, at zero: what is added to nothing is nothing for Prometheus."""
+    for value in values:
+        counter.labels(**{label: value})
 
 
 def _version(package: str) -> str:

@@ -48,8 +48,10 @@ def check_values(spec: ModelSpec, t: float, x: Sequence[float]) -> None:
         raise RecordError(
             "dimension", f"`x` must hold {spec.num_features} values, one a feature of the spec: got {len(x)}."
         )
-    if not math.isfinite(t) or abs(t) > MAX_TIME:
-        raise RecordError("not_finite", f"`t` must be a finite number of seconds, up to {MAX_TIME:g}.")
+    if not math.isfinite(t):
+        raise RecordError("not_finite", "`t` must be a finite number of seconds.")
+    if abs(t) > MAX_TIME:
+        raise RecordError("out_of_range", f"`t` must be a number of seconds up to {MAX_TIME:g} in magnitude.")
     for value in x:
         if math.isinf(value):
             raise RecordError("not_finite", "`x` must hold finite numbers; send `null` for a missing value.")

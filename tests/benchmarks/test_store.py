@@ -26,6 +26,7 @@ def test_every_call_is_measured_at_both_settings(
         for call, size in (
             ("append, 1 a stream", 256),
             ("append, 8 a stream", 256),
+            ("RPUSH, pipelined", 256),
             ("tails", 300),
             ("read_streams", 16),
             ("write_snapshots", 6),

@@ -161,7 +161,7 @@ def test_a_late_sample_is_refused_or_clamped(t: float) -> None:
         ("out_of_range", {"x": (1.0, 1.01 * MAX_VALUE)}),
         ("not_finite", {"t": NAN}),
         ("not_finite", {"t": float("inf")}),
-        ("not_finite", {"t": 1.01 * MAX_TIME}),
+        ("out_of_range", {"t": 1.01 * MAX_TIME}),
         ("invalid", {"seq": 0}),
         ("invalid", {"seq": -3}),
         ("invalid", {"seq": MAX_SEQ + 1}),

@@ -225,15 +225,16 @@ async def _write(url: str, meta: bytes) -> None:
 
 
 async def _read(url: str) -> bytes:
+    """The stream's meta, once a server answers; the one that does at first may be the one that is to be replaced."""
     deadline = time.monotonic() + 30
     while True:
         try:
             store = await StreamStore.connect(url)
-            break
+            try:
+                await store.acquire(range(store.num_shards), lease_s=LEASE_S, by_force=True)
+                return (await read(store, "pump")).meta
+            finally:
+                await store.close()
         except StoreUnavailable:
             assert time.monotonic() < deadline, "the server did not come back"
             await asyncio.sleep(0.01)
-    await store.acquire(range(store.num_shards), lease_s=LEASE_S, by_force=True)
-    stream = await read(store, "pump")
-    await store.close()
-    return stream.meta
