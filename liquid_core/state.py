@@ -170,6 +170,11 @@ def _metadata(header: bytes) -> dict[str, str]:
     return {key: str(value) for key, value in metadata.items()} | {"digest": digest}
 
 
+def spec_of(data: bytes) -> ModelSpec:
+    """The spec that a state file belongs to; raises `StateFormatError` where it is none."""
+    return ModelSpec.from_json(read_header(data)["spec"])
+
+
 def _read_array(name: str, tensor: dict[str, Any], expected: NDArray[Any]) -> NDArray[Any]:
     dtype = _DTYPES.get(tensor["dtype"])
     if dtype is None or np.dtype(dtype) != expected.dtype or tuple(tensor["shape"]) != expected.shape:
@@ -197,4 +202,4 @@ def _fault(array: NDArray[Any]) -> str | None:
     return None
 
 
-__all__ = ["FORMAT_VERSION", "StreamState", "read_header"]
+__all__ = ["FORMAT_VERSION", "StreamState", "read_header", "spec_of"]

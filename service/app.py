@@ -16,7 +16,21 @@ from starlette.exceptions import HTTPException
 
 from liquid_core.errors import EngineUnavailableError
 from service import logs
-from service.api import health, history, ingest, labels, openapi, pages, predict, samples, state, streams, websocket
+from service.api import (
+    controls,
+    health,
+    history,
+    ingest,
+    labels,
+    openapi,
+    pages,
+    predict,
+    samples,
+    snapshots,
+    state,
+    streams,
+    websocket,
+)
 from service.api.body_limit import BodyLimit
 from service.api.edge import Edge, on_http_exception, on_invalid_parameters
 from service.api.seam import Host, Services
@@ -71,7 +85,7 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         },
     )
     app.state.services = services
-    for resource in (samples, labels, ingest, websocket, streams, predict, history, state, health):
+    for resource in (samples, labels, ingest, websocket, streams, controls, predict, history, snapshots, state, health):
         app.include_router(resource.router)
     pages.mount(app)
     app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]

@@ -21,6 +21,9 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of everything that a client gets."""
 
 
+#: A stream's state in one piece: as a body, as a record in a log, as an argument of a script.
+MAX_STATE_BYTES = 8 * 1024 * 1024
+
 # --- requests --------------------------------------------------------------------------------------------------------
 
 LabelValue = float | str | list[float]
@@ -70,6 +73,33 @@ class PredictIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True)
     t: float | str | None = None
     #: Its values; without them all are taken as missing.
     x: list[float | None] | None = None
+
+
+IfSeq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+
+
+class ControlIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command to a stream, on a condition or without."""
+
+    #: Only if this is the stream's last sample by then (0: it has none): what somebody saw is still so, and a retry
+    #: after a lost answer meets no sample that came in between.
+    if_seq: IfSeq | None = None
+
+
+class RollbackIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a stream shall go back to."""
+
+    #: `position` of one of the stream's snapshots.
+    to: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    #: As with the other commands.
+    if_seq: IfSeq | None = None
+
+
+class ForkIn(_Request, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A second stream that begins as this one is."""
+
+    #: Id of the new stream.
+    id: str
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -182,8 +212,11 @@ class StreamInfo(_Answer, frozen=True, kw_only=True, tag_field="status", tag="ho
     #: `seq` and `t` of the last sample; 0 and `null` before the first.
     last_seq: int
     last_t: float | None
+    #: Counted, as updates, drifts and errors are, since learning began: a reset begins anew.
     samples: int
     labels: int
+    #: Predicts and measures, but no weight of it changes.
+    frozen: bool
     #: Weight updates applied, and undone or left out because they were not safe.
     updates: int
     updates_skipped: int
@@ -199,10 +232,31 @@ class StreamInfo(_Answer, frozen=True, kw_only=True, tag_field="status", tag="ho
     stale: bool = False
 
 
+class SnapshotInfo(_Answer, frozen=True, kw_only=True):
+    """A state that a stream can go back to."""
+
+    #: Records that the stream had had by then, commands included: what `rollback` takes.
+    position: int
+    #: `seq` of the last sample by then.
+    seq: int
+    #: Kept until it is deleted; the others are the service's own and are soon replaced by newer ones.
+    pinned: bool
+    #: When it was pinned, in seconds since the epoch; else `null`.
+    created_at: float | None
+
+
+class SnapshotList(_Answer, frozen=True, kw_only=True):
+    """What a stream can go back to, oldest first."""
+
+    id: str
+    snapshots: list[SnapshotInfo]
+
+
 class ColdStream(_Answer, frozen=True, kw_only=True, tag_field="status", tag="cold"):
     """A listed stream that waits in the store. To describe it brings it into memory, and tells where it stands."""
 
     id: str
+    #: The one that it was created with; a change since then shows when it is described.
     spec: ModelSpec
     created_at: float
 
@@ -265,9 +319,12 @@ class Version(_Answer, frozen=True, kw_only=True):
 
 
 __all__ = [
+    "MAX_STATE_BYTES",
     "ColdStream",
+    "ControlIn",
     "DriftSummary",
     "ErrorSummary",
+    "ForkIn",
     "HistoryPoint",
     "LabelIn",
     "LabelResult",
@@ -279,11 +336,14 @@ __all__ = [
     "Prediction",
     "ProblemItem",
     "Readiness",
+    "RollbackIn",
     "SampleIn",
     "SampleResult",
     "SampleResults",
     "SamplesIn",
     "Seq",
+    "SnapshotInfo",
+    "SnapshotList",
     "StreamHistory",
     "StreamInfo",
     "StreamPage",

@@ -112,6 +112,9 @@ class Metrics:
         self.samples = self._counter("samples", "Samples: applied, duplicate or rejected", "model", "result")
         self.samples_rejected = self._counter("samples_rejected", "Samples refused, by the problem's code", "reason")
         self.labels = self._counter("labels", "Labels that came after their sample", "result")
+        self.controls = self._counter(
+            "controls", "Resets, freezes, rollbacks and the like: applied, duplicate or rejected", "control", "result"
+        )
         self.step_duration_seconds = self._histogram(
             "step_duration_seconds", "A record's way: queue, append, step, and total", LAT, "model", "stage"
         )

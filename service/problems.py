@@ -15,6 +15,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "forbidden": (403, "This is not allowed"),
     "not_found": (404, "There is nothing here"),
     "stream_not_found": (404, "There is no such stream"),
+    "snapshot_not_found": (404, "There is no such snapshot"),
     "method_not_allowed": (405, "This resource does not know that method"),
     "too_slow": (408, "The request came too slowly"),
     "seq_gap": (409, "The sample skips sequence numbers"),
@@ -22,11 +23,15 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "late_sample": (409, "The sample is not newer than the last one"),
     "label_conflict": (409, "Another label was already given for this sample"),
     "spec_conflict": (409, "The stream exists with another spec"),
+    "stream_exists": (409, "The stream is there already"),
+    "too_many_snapshots": (409, "The stream keeps as many snapshots as it may"),
     "label_expired": (410, "The label comes too late"),
     "body_too_large": (413, "The body is too large"),
+    "state_too_large": (413, "The state is too large"),
     "media_type": (415, "The media type is not supported"),
     "invalid": (422, "The body does not fit the schema"),
     "spec_invalid": (422, "The model spec is invalid"),
+    "state_invalid": (422, "The state cannot be taken"),
     "stream_id_invalid": (422, "The stream id is invalid"),
     "not_finite": (422, "A value is not finite"),
     "out_of_range": (422, "A value is too large"),
@@ -44,6 +49,9 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "failed": (503, "The server cannot go on"),
     "draining": (503, "The server is shutting down"),
 }
+
+
+_MEMBERS = ("type", "title", "status", "code", "detail")
 
 
 class Problem(Exception):  # noqa: N818 - a problem is what RFC 9457 calls it
@@ -68,6 +76,14 @@ class Problem(Exception):  # noqa: N818 - a problem is what RFC 9457 calls it
         self.detail = detail
         self.retry_after_s = retry_after_s
         self.extensions = extensions
+
+    @classmethod
+    def of(cls, members: dict[str, Any]) -> Problem:
+        """The problem whose members these are: for one that came as an item's answer and is the whole request's."""
+        more = {name: value for name, value in members.items() if name not in _MEMBERS}
+        retry_after_ms = more.pop("retry_after_ms", None)
+        after = None if retry_after_ms is None else retry_after_ms / 1000
+        return cls(members["code"], members["detail"], retry_after_s=after, **more)
 
     def as_dict(self) -> dict[str, Any]:
         """The members of the problem+json object, without `instance` and `request_id`, which only the edge knows."""

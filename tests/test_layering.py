@@ -18,6 +18,8 @@ PACKAGES = {
 LAYERS = {
     "liquid_core": [
         ["checks"],
+        ["fold"],
+        ["control", "soundness"],
         ["state"],
         ["engine"],
         ["learner"],

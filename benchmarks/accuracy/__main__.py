@@ -1,7 +1,7 @@
 """How well the default model learns, on real and synthetic streams, beside its peers.
 
     make bench-accuracy ARGS="--data DIR --json FILE"
-    python -m benchmarks.accuracy [--data DIR] [--only wth,ett] [--quick] [--seeds 5] [--json FILE] [--jobs 2]
+    python -m benchmarks.accuracy [--data DIR] [--only wth,ett] [--quick] [--seeds 5] [--no-river] [--json FILE]
     python -m benchmarks.accuracy --search [--trials 30] [--space FILE] [--json FILE]
 
 Every model predicts before it learns, and learns a target no sooner than it is known: a forecast's at its own row, a
@@ -100,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", type=_datasets, default=list(DATASETS), help=f"of {', '.join(DATASETS)}; all of them")
     parser.add_argument("--quick", action="store_true", help="the first 6000 rows, one seed, without river's models")
     parser.add_argument("--seeds", type=int, help="of the weights and of what is made by formula; 5, or 1 if quick")
+    parser.add_argument("--no-river", action="store_true", help="without river's models, which take the longest")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there, and go on from it")
     parser.add_argument("--jobs", type=int, default=1, help="processes that work side by side")
     parser.add_argument("--engine", choices=("auto", "native", "torch"), default="auto")
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         datasets = [name for name in chosen.only if name not in ("nab", "changes", "plasticity", "walk")]
         run_search(datasets, replace(settings, quick=False), chosen.space, chosen.trials, console, chosen.json)
         return
-    report = evaluate(plan(chosen.only, settings), settings, chosen.jobs, console, chosen.json)
+    report = evaluate(plan(chosen.only, settings, not chosen.no_river), settings, chosen.jobs, console, chosen.json)
     report.show(console)
     if chosen.json is not None:
         report.write(chosen.json)

@@ -63,8 +63,8 @@ class Job:
     def fingerprint(self, settings: Settings) -> str:
         """Changes with whatever its rows depend on, where the project's code and these settings are concerned."""
         sources = [*SOURCES]
-        told = [self.name, settings.quick, settings.share, settings.seeds]
-        if self.part in (LIQUID, NO_DETECTOR):
+        told = [self.name, settings.quick, settings.share, self._seeds(settings)]
+        if self._ours:
             sources.append("liquid_core")
             told += [msgspec.json.encode(settings.learner), settings.engine]
         return hashlib.sha256(repr([told, [_digest(source) for source in sources]]).encode()).hexdigest()[:16]
@@ -78,17 +78,23 @@ class Job:
             The data set is not there.
         """
         rows = Rows()
-        ours = self.part in (LIQUID, NO_DETECTOR)
-        made = self.dataset in MAKERS
-        seeds = settings.seeds if ours or (made and self.part == BASELINES) else 1
-        for seed in range(seeds):
+        for seed in range(self._seeds(settings)):
             for stream in streams(self.dataset, settings, seed):
                 for row in self._figures(stream, settings, seed):
                     rows.add(row)
         return rows.all()
 
+    @property
+    def _ours(self) -> bool:
+        return self.part in (LIQUID, NO_DETECTOR)
+
+    def _seeds(self, settings: Settings) -> int:
+        """Baselines draw no weights: on a real stream each seed gives the same. River's take too long for more."""
+        made = self.dataset in MAKERS
+        return settings.seeds if self._ours or (made and self.part == BASELINES) else 1
+
     def _figures(self, stream: Stream, settings: Settings, seed: int) -> Iterator[Row]:
-        if self.part in (LIQUID, NO_DETECTOR):
+        if self._ours:
             learner = settings.learner
             if self.part == NO_DETECTOR:
                 learner = msgspec.structs.replace(learner, drift=NoDriftSpec())
@@ -128,11 +134,11 @@ def run(job: Job, settings: Settings) -> Outcome:
         return f"{job.name}{FAILED}{type(error).__name__}: {error}"
 
 
-def plan(datasets: Sequence[str], settings: Settings) -> list[Job]:
-    """All jobs, what is ours and what is fast first."""
+def plan(datasets: Sequence[str], settings: Settings, river: bool = True) -> list[Job]:
+    """All jobs, what is ours and what is fast first; river's only if wanted."""
     jobs = [Job(name, part) for name in datasets for part in (LIQUID, BASELINES)]
     jobs += [Job(name, NO_DETECTOR) for name in datasets if name in ("concepts", "changes")]
-    if not settings.quick:
+    if river and not settings.quick:
         jobs += [Job(name, peer) for name in datasets for peer in models.RIVER.get(name, ())]
     return jobs
 

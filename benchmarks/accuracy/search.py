@@ -30,10 +30,10 @@ from liquid_core.spec import LearnerSpec
 
 #: Values of each setting of the learner to try. `--space FILE` reads other ones, as JSON.
 SPACE: dict[str, list[Any]] = {
-    "learning_rate": [3e-4, 1e-3, 3e-3],
-    "readout_rate": [0.05, 0.1, 0.2],
+    "learning_rate": [2e-4, 4e-4, 8e-4],
+    "forgetting": [0.9999, 0.99995, 0.99998],
     "window": [4, 8, 16],
-    "scaler_rate": [3e-4, 1e-3, 3e-3],
+    "scaler_rate": [5e-4, 1e-3, 2e-3],
 }
 #: Part of each stream that the search sees.
 SHARE = 0.3

@@ -9,24 +9,42 @@ from liquid_core.engine.admission import Ledger, Verdict
 from liquid_core.engine.engine import Engine, EngineKind, build_engine
 from liquid_core.engine.layout import StateLayout
 from liquid_core.engine.native import NativeEngine, NativeStatus, native_status
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.records import (
+    Control,
+    Freeze,
+    Label,
+    Observation,
+    Record,
+    Reset,
+    Restore,
+    Sample,
+    SpecChange,
+    Unfreeze,
+)
 from liquid_core.engine.results import StepResults, Update
 from liquid_core.engine.slab import Slab
 from liquid_core.engine.torch_engine import TorchEngine
 
 __all__ = [
+    "Control",
     "Engine",
     "EngineKind",
+    "Freeze",
     "Label",
     "Ledger",
     "NativeEngine",
     "NativeStatus",
+    "Observation",
     "Record",
+    "Reset",
+    "Restore",
     "Sample",
     "Slab",
+    "SpecChange",
     "StateLayout",
     "StepResults",
     "TorchEngine",
+    "Unfreeze",
     "Update",
     "Verdict",
     "build_engine",

@@ -73,7 +73,8 @@ class Ledger:
     def __init__(self, spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> None:
         self._spec = spec
         self.last_seq = int(arrays["stream.seq"])
-        self.last_t: float | None = float(arrays["clock.last_t"]) if arrays["stream.samples"] > 0 else None
+        self.last_t: float | None = float(arrays["stream.last_t"]) if self.last_seq > 0 else None
+        self.frozen = bool(arrays["stream.frozen"])
         answers = zip(arrays["answers.seq"].tolist(), arrays["answers.fingerprint"].tolist(), strict=True)
         self._fingerprints = {seq: mark for seq, mark in sorted(answers) if seq > 0}
         #: For every sample that may still get a label, the label it has; oldest first.

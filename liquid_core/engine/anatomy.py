@@ -75,7 +75,10 @@ def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayou
 
 def _counters() -> dict[str, ArraySpec]:
     names = ("records", "samples", "labels", "seq", "updates", "skipped", "hidden_resets", "drifts", "last_drift_seq")
-    return {name: ArraySpec(np.int64) for name in names}
+    return {name: ArraySpec(np.int64) for name in names} | {
+        "last_t": ArraySpec(np.float64),
+        "frozen": ArraySpec(np.bool_),
+    }
 
 
 def _answers(num_outputs: int) -> dict[str, ArraySpec]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from liquid_core.engine.layout import StateLayout
 from liquid_core.engine.native import NativeEngine
-from liquid_core.engine.records import Record, Sample
+from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.slab import Slab
 from liquid_core.engine.torch_engine import TorchEngine
@@ -56,7 +56,7 @@ class Engine(Protocol):
     def initial_row(self) -> ByteArray:
         """The row of a stream that has seen nothing, `(row_bytes,)`."""
 
-    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Record]) -> StepResults:
+    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Observation]) -> StepResults:
         """Apply ``records[i]``, which must have been admitted, to the stream in ``slots[i]``, in order."""
 
     def peek(self, slab: Slab, slot: int, sample: Sample) -> StepResults:

@@ -83,6 +83,9 @@ class Tile:
         self._results = results
         self._batch = arrays["stream.samples"].shape[0]
         self._lanes = np.arange(self._batch)
+        #: Streams whose weights stand still: the network's, the experts' and those that their mix is made with. All
+        #: that is measured goes on, from the scaler to the intervals.
+        self._frozen: BoolArray = arrays["stream.frozen"]
         self._window: Window = self._part(Window, "window")
         self._length = self._window.seq.shape[1]
         self._horizon = np.arange(spec.num_outputs) // spec.num_tracks
@@ -146,7 +149,7 @@ class Tile:
         # Two indices around a slice: numpy puts what they run over first, `(batch, outputs, experts)`.
         said = window.said[lane, slot, :, output].transpose(0, 2, 1)
         mix = self._part(Mix, "mix").update(settled.wanted, said, window.mixed[lane, slot, output], settled.scaled)
-        self._put("mix", mix)
+        self._put("mix", mix, ~self._frozen)
         self._learn_autoregression(settled, slot)
         self._learn_linear(settled, slot)
         self._measure(settled, seq)
@@ -201,6 +204,7 @@ class Tile:
 
         A group whose weights are not sound begins again: with what it knew before it could be stuck for ever.
         """
+        known = known & ~self._frozen[:, None]
         weights, covariance = self._arrays[f"{name}.weights"], self._arrays[f"{name}.covariance"]
         sound = safe_expert(relearned, known.shape[1])[:, :, None]
         outputs = np.repeat(np.arange(known.shape[1]), weights.shape[1] // known.shape[1])
@@ -263,7 +267,7 @@ class Tile:
             return
         covariance = self._arrays["readout.covariance"]
         factor = np.where(watched, doubt, 1.0) * np.where(alarm, self._spec.learner.drift_inflation, 1.0)
-        grows = factor > 1.0
+        grows = (factor > 1.0) & ~self._frozen
         covariance[grows] = rls.inflate(covariance[grows], factor[grows], self._network.readout_features)
 
     def _score(self, settled: Settled, truth: FloatArray) -> None:
@@ -283,7 +287,7 @@ class Tile:
     def _learn(self, settled: Settled, anchor: IntArray) -> None:
         """One weight update for the streams that just got a target; `anchor` is the sample that it is newest at."""
         arrays, learner = self._arrays, self._spec.learner
-        learns = settled.scaled.any(axis=1) & (arrays["stream.samples"] >= learner.warmup)
+        learns = settled.scaled.any(axis=1) & (arrays["stream.samples"] >= learner.warmup) & ~self._frozen
         if not learns.any():
             return
         weights, linear = arrays["network.weights"], arrays["readout.weights"]
@@ -395,6 +399,8 @@ class Tile:
             self._window.guessed[place] = guess.count[active, 0] > 0
             self._window.mean_guess[place] = guess.mean[active]
             self._window.last_guess[place] = guess.last[active]
+        last_t = np.where(arrays["stream.seq"] == 0, records.t, np.maximum(records.t, arrays["stream.last_t"]))
+        arrays["stream.last_t"][active] = last_t[active]
         arrays["stream.seq"][active] = records.seq[active]
         arrays["stream.samples"] += active
         self._results.prediction[active] = prediction[active]

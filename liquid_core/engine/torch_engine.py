@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from liquid_core.engine.admission import fingerprint
-from liquid_core.engine.records import Record, Sample
+from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.rows import RowEngine
 from liquid_core.engine.slab import Slab
@@ -47,7 +47,7 @@ class TorchEngine(RowEngine):
         super().__init__(spec, real)
         self.numerics = numeric_fingerprint(self.name)
 
-    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Record]) -> StepResults:
+    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Observation]) -> StepResults:
         """Apply ``records[i]`` to the stream in ``slots[i]``, in order where a slot repeats.
 
         Records must have been admitted (`liquid_core.engine.admission`). The slab changes only by whole tiles: an
@@ -72,7 +72,7 @@ class TorchEngine(RowEngine):
         _scatter(outcome, results, np.asarray([0]))
         return results
 
-    def _apply(self, rows: ByteArray, records: Sequence[Record], *, learning: bool = True) -> StepResults:
+    def _apply(self, rows: ByteArray, records: Sequence[Observation], *, learning: bool = True) -> StepResults:
         outcome = StepResults.empty(TILE, self.spec.num_outputs)
         tile = Tile(self.spec, self.network, self.layout.views(rows), outcome)
         # Non-finite intermediate values are what the guard is for.
@@ -90,7 +90,7 @@ class TorchEngine(RowEngine):
         rows[len(slots) :] = self._fresh_row
         return rows
 
-    def _tile_records(self, records: Sequence[Record]) -> TileRecords:
+    def _tile_records(self, records: Sequence[Observation]) -> TileRecords:
         tile = TileRecords(
             is_sample=np.zeros(TILE, dtype=np.bool_),
             has_label=np.zeros(TILE, dtype=np.bool_),

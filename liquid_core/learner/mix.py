@@ -19,8 +19,8 @@ from liquid_core.types import BoolArray, FloatArray
 #: Experts besides the naive guess, which always says zero: seasonal naive, autoregression of each target on its own
 #: past, linear map of all that is shown, and the liquid network on top of that.
 EXPERTS = ("season", "autoregression", "linear", "liquid")
-#: What a target leaves of the regrets before it: they fade over about two thousand targets.
-FADE = 0.9995
+#: What a target leaves of the regrets before it: they fade over about five thousand targets.
+FADE = 0.9998
 #: An error of the mix, in residual scales, teaches no more than this.
 MAX_ERROR = 3.0
 #: Regret that the naive guess is given for nothing: where no expert has anything to say, noise must not elect one.

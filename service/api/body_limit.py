@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import clock
 from service.api.budget import Share
 from service.api.seam import Services
+from service.messages import MAX_STATE_BYTES
 from service.problems import Problem
 
+#: A state to be taken over is larger than anything else that is sent.
+_STATE = re.compile(r"/v1/streams/[^/]+/state").fullmatch
 #: The one route that reads its body piece by piece, and answers meanwhile.
 INGEST_PATH = "/v1/ingest"
 
@@ -28,6 +32,8 @@ class BodyLimit:
         settings = self._services.settings
         streams = scope["path"] == INGEST_PATH
         limit = settings.max_ingest_bytes if streams else settings.max_body_bytes
+        if scope["method"] == "PUT" and _STATE(scope["path"]):
+            limit = max(limit, MAX_STATE_BYTES)
         if _announced(scope) > limit:
             raise _too_large(limit)
         held = Share(self._services.bytes_held, limit)

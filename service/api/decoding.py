@@ -18,7 +18,7 @@ from starlette.requests import Request
 from liquid_core.errors import SpecError
 from liquid_core.spec import ModelSpec
 from service.api.answering import JSON
-from service.messages import LabelIn, LabelsIn, PredictIn, SampleIn, SamplesIn
+from service.messages import ControlIn, ForkIn, LabelIn, LabelsIn, PredictIn, RollbackIn, SampleIn, SamplesIn
 from service.problems import Problem
 
 Message = TypeVar("Message")
@@ -29,6 +29,10 @@ _decode_label = msgspec.json.Decoder(LabelIn).decode
 _decode_labels = msgspec.json.Decoder(LabelsIn).decode
 _decode_peek = msgspec.json.Decoder(PredictIn).decode
 _decode_spec = msgspec.json.Decoder(ModelSpec).decode
+_decode_patch = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_control = msgspec.json.Decoder(ControlIn).decode
+_decode_rollback = msgspec.json.Decoder(RollbackIn).decode
+_decode_fork = msgspec.json.Decoder(ForkIn).decode
 
 # Bodies of many have a single field, so what its first key is tells them from bodies of one.
 _IS_SAMPLES = re.compile(rb'\s*\{\s*"samples"\s*:').match
@@ -47,6 +51,26 @@ _MAX_SPEC_MESSAGE = 500
 def spec(body: bytes) -> ModelSpec:
     """The spec of a stream, or `Problem` ``spec_invalid``, ``invalid``, ``malformed``."""
     return decode(_decode_spec, body)
+
+
+def patch(body: bytes) -> dict[str, Any]:
+    """What is to change of a spec, as a JSON merge patch."""
+    return decode(_decode_patch, body)
+
+
+def control(body: bytes) -> ControlIn:
+    """The condition of a command; an empty body stands for none."""
+    return decode(_decode_control, body) if body else ControlIn()
+
+
+def rollback(body: bytes) -> RollbackIn:
+    """Where to go back to."""
+    return decode(_decode_rollback, body)
+
+
+def fork(body: bytes) -> ForkIn:
+    """What the fork shall be called."""
+    return decode(_decode_fork, body)
 
 
 def samples(body: bytes, max_items: int) -> SampleIn | list[SampleIn]:
@@ -182,4 +206,16 @@ def _bounded(items: list[Message], max_items: int) -> list[Message]:
     return items
 
 
-__all__ = ["check_media_type", "decode", "json_body", "labels", "peek", "samples", "spec"]
+__all__ = [
+    "check_media_type",
+    "control",
+    "decode",
+    "fork",
+    "json_body",
+    "labels",
+    "patch",
+    "peek",
+    "rollback",
+    "samples",
+    "spec",
+]

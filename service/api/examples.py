@@ -24,6 +24,14 @@ LABELS: dict[str, Any] = {
     "class": {"seq": 1, "y": "walking"},
     "many": {"labels": [{"seq": 1, "y": [71.5]}, {"seq": 2, "y": [71.9]}]},
 }
+CONTROLS: dict[str, Any] = {"at once": {}, "if nothing has come since": {"if_seq": 1}}
+ROLLBACKS: dict[str, Any] = {"to": {"to": 1200}, "if nothing has come since": {"to": 1200, "if_seq": 1}}
+FORKS: dict[str, Any] = {"fork": {"id": "pump-7-trial"}}
+PATCHES: dict[str, Any] = {
+    "tuned": {"learner": {"learning_rate": 0.001, "drift": {"kind": "adwin"}}},
+    "another network": {"cell": {"kind": "ltc"}},
+    "by default again": {"learner": {"learning_rate": None}},
+}
 PEEKS: dict[str, Any] = {"next": {}, "at": {"t": 1732410000.0, "x": [3.1, 0.82]}}
 
 #: Lines of an ingest, and their answers.
@@ -65,12 +73,16 @@ def problem(code: str) -> dict[str, Any]:
 
 __all__ = [
     "ANSWER_LINES",
+    "CONTROLS",
+    "FORKS",
     "LABELS",
     "LABEL_RESULT",
     "LINES",
+    "PATCHES",
     "PEEKS",
     "PREDICTIONS",
     "PREDICT_RESULT",
+    "ROLLBACKS",
     "SAMPLES",
     "SAMPLE_RESULT",
     "SPECS",

@@ -31,12 +31,17 @@ _MESSAGES = (
     SampleFrame,
     LabelFrame,
     messages.PredictIn,
+    messages.ControlIn,
+    messages.RollbackIn,
+    messages.ForkIn,
     messages.SampleResult,
     messages.LabelResult,
     messages.PredictResult,
     messages.StreamInfo,
     messages.ColdStream,
     messages.StreamPage,
+    messages.SnapshotInfo,
+    messages.SnapshotList,
     messages.StreamHistory,
     messages.Readiness,
     messages.Version,
@@ -85,6 +90,18 @@ def takes(*bodies: type, required: bool = True, example: dict[str, Any]) -> dict
     schema = schemas[0] if len(schemas) == 1 else {"oneOf": schemas}
     named = {name: {"value": value} for name, value in example.items()}
     return {"requestBody": {"required": required, "content": {JSON: {"schema": schema, "examples": named}}}}
+
+
+def takes_any(*, example: dict[str, Any]) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose body is any JSON object."""
+    named = {name: {"value": value} for name, value in example.items()}
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object"}, "examples": named}}}}
+
+
+def takes_file(media_type: str) -> dict[str, Any]:
+    """The `openapi_extra` of a route whose body is a file of this type."""
+    schema = {"type": "string", "format": "binary"}
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
 def takes_lines(lines: list[dict[str, Any]]) -> dict[str, Any]:
@@ -241,4 +258,4 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": _REF.format(name=name)}
 
 
-__all__ = ["TIMEOUT", "document", "gives", "gives_lines", "takes", "takes_lines"]
+__all__ = ["document", "gives", "gives_lines", "takes", "takes_any", "takes_file", "takes_lines"]

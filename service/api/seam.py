@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
 
@@ -23,6 +23,8 @@ from service.messages import (
     Readiness,
     SampleIn,
     SampleResult,
+    SnapshotInfo,
+    SnapshotList,
     StreamHistory,
     StreamInfo,
     StreamPage,
@@ -30,6 +32,21 @@ from service.messages import (
 from service.metrics import Metrics
 from service.problems import Problem
 from service.settings import Settings
+
+
+class Verbs(Protocol):
+    """What can be done to a stream beside feeding it. Each but `pin` and `unpin` is a record in the stream's log."""
+
+    async def reset(self, stream_id: str, if_seq: int | None) -> StreamInfo: ...
+    async def freeze(self, stream_id: str, if_seq: int | None) -> StreamInfo: ...
+    async def unfreeze(self, stream_id: str, if_seq: int | None) -> StreamInfo: ...
+    async def rollback(self, stream_id: str, to: int, if_seq: int | None) -> StreamInfo: ...
+    async def fork(self, stream_id: str, new_id: str) -> StreamInfo: ...
+    async def change_spec(self, stream_id: str, patch: dict[str, Any]) -> StreamInfo: ...
+    async def import_state(self, stream_id: str, state: bytes) -> tuple[StreamInfo, bool]: ...
+    async def pin(self, stream_id: str) -> SnapshotInfo: ...
+    async def unpin(self, stream_id: str, position: int) -> None: ...
+    async def snapshots(self, stream_id: str) -> SnapshotList: ...
 
 
 class Host(Protocol):
@@ -53,6 +70,8 @@ class Host(Protocol):
     async def predict(self, stream_id: str, peek: PredictIn) -> PredictResult: ...
     async def history(self, stream_id: str, limit: int) -> StreamHistory: ...
     async def export_state(self, stream_id: str) -> bytes: ...
+    @property
+    def verbs(self) -> Verbs: ...
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]: ...
     def readiness(self) -> Readiness: ...
 
@@ -111,4 +130,4 @@ def services_of(connection: HTTPConnection) -> Services:
     return services
 
 
-__all__ = ["Host", "Services", "Session", "services_of"]
+__all__ = ["Host", "Services", "Session", "Verbs", "services_of"]

@@ -12,7 +12,7 @@ from liquid_core.errors import SpecError
 from liquid_core.spec import ModelSpec
 from service.api import decoding, examples
 from service.api.answering import answer
-from service.api.openapi import gives, takes
+from service.api.openapi import gives, takes, takes_any
 from service.api.seam import services_of
 from service.api.stream_id import StreamId
 from service.problems import Problem
@@ -21,6 +21,7 @@ router = APIRouter(tags=["streams"])
 
 _STORE = ("store_unavailable",)
 _ONE = ("stream_not_found", "stream_id_invalid", *_STORE)
+_LOGGED = ("overloaded", "store_full", "fenced")
 
 
 @router.put(
@@ -39,7 +40,7 @@ _ONE = ("stream_not_found", "stream_id_invalid", *_STORE)
     ),
 )
 async def create_stream(request: Request, stream_id: StreamId) -> Response:
-    """Safe to repeat. A stream's spec never changes: another spec for the same id is refused."""
+    """Safe to repeat. Another spec than the stream has is refused: `PATCH` changes it."""
     host = services_of(request).working_host()
     spec = decoding.spec(await decoding.json_body(request))
     try:
@@ -59,6 +60,28 @@ async def create_stream(request: Request, stream_id: StreamId) -> Response:
 async def get_stream(request: Request, stream_id: StreamId) -> Response:
     """Its spec, where it stands, and how well it predicts, beside the naive prediction."""
     return answer(await services_of(request).working_host().describe(stream_id))
+
+
+@router.patch(
+    "/v1/streams/{stream_id:stream_id}",
+    operation_id="change_spec",
+    summary="Change a stream's spec",
+    response_class=Response,
+    openapi_extra=takes_any(example=examples.PATCHES),
+    responses=gives(
+        {200: ("The stream as it is now.", ["StreamInfo"], {})},
+        problems=("spec_conflict", "spec_invalid", "engine_unavailable", *_LOGGED, *_ONE),
+        body=True,
+    ),
+)
+async def change_spec(request: Request, stream_id: StreamId) -> Response:
+    """The body is merged into the spec (RFC 7396: `null` sets a field to its default).
+
+    What the stream has learned goes on where only the learner's rates, its warm-up, the drift detector, `late` or
+    `gaps` change. Anything else makes another network of it, which begins anew. Numbers of samples go on either way.
+    """
+    patch = decoding.patch(await decoding.json_body(request))
+    return answer(await services_of(request).working_host().verbs.change_spec(stream_id, patch))
 
 
 @router.delete(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from liquid_core.engine import EngineKind, Label, Record, Sample, Slab, build_engine
+from liquid_core.engine import EngineKind, Label, Observation, Sample, Slab, build_engine
 from liquid_core.spec import ModelSpec
 from service.evaluation.series import Floats, Ints, Series
 from service.evaluation.track import Track, shifted
@@ -107,7 +107,7 @@ def _tracks(series: Series, spec: ModelSpec, made: Floats, half_width: Floats) -
     return tracks
 
 
-def _chunks(series: Series, spec: ModelSpec) -> Iterator[list[Record]]:
+def _chunks(series: Series, spec: ModelSpec) -> Iterator[list[Observation]]:
     """The records of the stream in their order, some thousand at a time.
 
     Records are made here and not admitted one by one: what admission would refuse, a series cannot hold or is left out.
@@ -115,7 +115,7 @@ def _chunks(series: Series, spec: ModelSpec) -> Iterator[list[Record]]:
     n = len(series)
     labels = _deliveries(series, spec)
     for start in range(0, n, CHUNK):
-        chunk: list[Record] = []
+        chunk: list[Observation] = []
         times = series.t[start : start + CHUNK].tolist()
         values = series.x[start : start + CHUNK].tolist()
         for row, (t, x) in enumerate(zip(times, values, strict=True), start):

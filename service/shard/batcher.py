@@ -16,13 +16,14 @@ from service import clock
 from service.fairness import objection
 from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult
 from service.problems import Problem
+from service.shard.commands import Applied, Command
 from service.shard.streams import HotStream
 
 #: Records of one stream in one micro-batch, if there is room for as many of every stream that waits.
 MAX_PER_STREAM = 8
 
-Item = SampleIn | LabelIn
-Outcome = SampleResult | LabelResult | ProblemItem
+Item = SampleIn | LabelIn | Command
+Outcome = SampleResult | LabelResult | Applied | ProblemItem
 
 
 @dataclass(slots=True)
@@ -38,6 +39,10 @@ class Submission:
     outcomes: list[Outcome] = field(default_factory=list)
     #: Items that have been handed to a micro-batch.
     taken: int = 0
+
+    @property
+    def is_command(self) -> bool:
+        return isinstance(self.items[0], Command)
 
     def is_over(self, _: asyncio.Future[Sequence[Outcome]]) -> None:
         """It is answered: as far as it goes its stream may leave memory."""
@@ -184,11 +189,15 @@ class Batcher:
                 given_up += len(submission.items)
                 queue.popleft().fail(_too_late())
                 continue
+            if submission.is_command and taken:
+                break  # it has a micro-batch for itself, see `service.shard.controls`
             items = submission.items[submission.taken : submission.taken + room - len(taken)]
             taken += [Waiting(submission, item) for item in items]
             submission.taken += len(items)
             if submission.taken == len(submission.items):
                 queue.popleft()
+            if submission.is_command:
+                break
         if queue:
             self._queues[stream_id] = queue  # at the end: the others have their turn first
         self._set_waiting(stream_id, self._waiting[stream_id] - len(taken) - given_up)

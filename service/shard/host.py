@@ -57,6 +57,7 @@ from service.shard.snapshots import Snapshotter
 from service.shard.store_gate import StoreGate
 from service.shard.streams import HotStream, StreamForgotten, StreamTable
 from service.shard.upkeep import Upkeep
+from service.shard.verbs import StreamVerbs
 from service.shard.warm_up import WarmUp
 from service.store import BadCursor, Durability, Fenced, StoreError, StoreFull, StreamStore
 
@@ -110,6 +111,7 @@ class StreamHost:
         self._listing = Listing(store, self._room, self._table, self._info)
         self._healer = Healer(store, self._room, self._table, self._snapshotter, metrics)
         self._history = HistoryBook()
+        self.verbs = StreamVerbs(self, store, self._room)
         self._durability: Durability = "unknown"
         self._store_name = "unknown"
         self._pipeline: Pipeline | None = None
@@ -237,7 +239,7 @@ class StreamHost:
         created = False
         self._check_ownership()
         if self._table.peek(stream_id) is None:
-            with self._store_problems():
+            with self.store_problems():
                 created = await self._table.create(stream_id, spec)
         stream = await self._get(stream_id)
         if stream.spec.digest != spec.digest:
@@ -248,7 +250,7 @@ class StreamHost:
 
     async def describe(self, stream_id: str) -> StreamInfo:
         stale = await self._is_stale()
-        _, info = await self._read(stream_id, self._info)
+        _, info = await self.read(stream_id, self._info)
         return msgspec.structs.replace(info, stale=stale)
 
     async def delete(self, stream_id: str) -> None:
@@ -257,7 +259,7 @@ class StreamHost:
         self._check_ownership()
         async with self._table.claim(stream_id), self._working_pipeline().working, self._snapshotter.writing:
             try:
-                with self._store_problems():
+                with self.store_problems():
                     removed = await self._table.delete(stream_id)
             except Problem as problem:
                 self._batcher.forget(stream_id, problem)
@@ -271,7 +273,7 @@ class StreamHost:
     async def list(self, cursor: str | None, limit: int) -> StreamPage:
         """One page of descriptions, in full of the streams in memory."""
         self._check_ownership()
-        with self._store_problems():
+        with self.store_problems():
             ids, after = await self._store.list_ids(cursor, limit)
             return StreamPage(streams=await self._listing.entries(ids), next_cursor=after)
 
@@ -298,11 +300,11 @@ class StreamHost:
         self._check_ownership()
         if self._table.peek(stream_id) is None:
             self._gate.check()
-        with self._store_problems():
+        with self.store_problems():
             return await self._table.get(stream_id)
 
     @contextmanager
-    def _store_problems(self) -> Iterator[None]:
+    def store_problems(self) -> Iterator[None]:
         """Turns the store's errors into problems."""
         try:
             yield
@@ -316,7 +318,7 @@ class StreamHost:
         except StoreError as error:
             raise self._gate.failed(error) from error
 
-    async def _read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
+    async def read(self, stream_id: str, look: Callable[[HotStream], Seen]) -> tuple[HotStream, Seen]:
         """What `look` sees in a stream, in the engine's thread; again, where the stream was forgotten meanwhile."""
         while True:
             stream = await self._get(stream_id)
@@ -327,15 +329,16 @@ class StreamHost:
 
     def _info(self, stream: HotStream) -> StreamInfo:
         arrays = stream.arrays()
-        samples = int(arrays["stream.samples"])
+        last_seq = int(arrays["stream.seq"])
         return StreamInfo(
             id=stream.id,
             spec=stream.spec,
             created_at=stream.meta.created_at,
-            last_seq=int(arrays["stream.seq"]),
-            last_t=float(arrays["clock.last_t"]) if samples else None,
-            samples=samples,
+            last_seq=last_seq,
+            last_t=float(arrays["stream.last_t"]) if last_seq else None,
+            samples=int(arrays["stream.samples"]),
             labels=int(arrays["stream.labels"]),
+            frozen=bool(arrays["stream.frozen"]),
             updates=int(arrays["stream.updates"]),
             updates_skipped=int(arrays["stream.skipped"]),
             drift=answers.drift(arrays),
@@ -352,15 +355,16 @@ class StreamHost:
         self, stream_id: str, samples: Sequence[SampleIn], *, deadline: float | None = None
     ) -> Sequence[SampleResult | ProblemItem]:
         """Predict, then learn; one answer a sample, in order."""
-        return cast(Sequence[SampleResult | ProblemItem], await self._submit(stream_id, samples, deadline))
+        return cast(Sequence[SampleResult | ProblemItem], await self.submit(stream_id, samples, deadline))
 
     async def submit_labels(
         self, stream_id: str, labels: Sequence[LabelIn], *, deadline: float | None = None
     ) -> Sequence[LabelResult | ProblemItem]:
         """Learn from labels of earlier samples; one answer a label, in order."""
-        return cast(Sequence[LabelResult | ProblemItem], await self._submit(stream_id, labels, deadline))
+        return cast(Sequence[LabelResult | ProblemItem], await self.submit(stream_id, labels, deadline))
 
-    async def _submit(self, stream_id: str, items: Sequence[Item], deadline: float | None) -> Sequence[Outcome]:
+    async def submit(self, stream_id: str, items: Sequence[Item], deadline: float | None = None) -> Sequence[Outcome]:
+        """Queue items of one request behind what waits for the stream; one outcome an item, in order."""
         if not items:
             return []
         self._working_pipeline()
@@ -390,7 +394,7 @@ class StreamHost:
         for item in submission.items[len(submission.outcomes) :]:
             if isinstance(item, LabelIn):
                 metrics.labels.labels(result="rejected").inc()
-            else:
+            elif isinstance(item, SampleIn):
                 metrics.samples.labels(model=submission.stream.model.name, result="rejected").inc()
                 metrics.samples_rejected.labels(reason=problem.code).inc()
 
@@ -407,7 +411,7 @@ class StreamHost:
             return sample, stream.model.engine.peek(stream.model.slab, stream.slot, sample)
 
         stale = await self._is_stale()
-        stream, (sample, results) = await self._read(stream_id, look)
+        stream, (sample, results) = await self.read(stream_id, look)
         made = answers.predictions(stream.spec, results.prediction[0], results.half_width[0])
         return PredictResult(last_seq=sample.seq - 1, predictions=made, stale=stale)
 
@@ -421,7 +425,7 @@ class StreamHost:
     async def export_state(self, stream_id: str) -> bytes:
         """Everything that the stream is, as a safetensors file."""
         await self._is_stale()
-        stream, state = await self._read(stream_id, HotStream.state)
+        stream, state = await self.read(stream_id, HotStream.state)
         return await asyncio.to_thread(state.to_bytes, stream.model.engine.layout)
 
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
@@ -430,7 +434,7 @@ class StreamHost:
         found = {}
         for stream_id in stream_ids:
             try:
-                _, found[stream_id] = await self._read(stream_id, _last_seq)
+                _, found[stream_id] = await self.read(stream_id, _last_seq)
             except Problem as problem:
                 if problem.code != "stream_not_found":
                     raise
@@ -458,8 +462,8 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 def _peeked_sample(spec: ModelSpec, peek: PredictIn, arrays: Mapping[str, NDArray[Any]]) -> Sample:
     """The sample to imagine: by default one typical gap after the last, all values missing."""
-    last_t, gap = float(arrays["clock.last_t"]), float(arrays["clock.gap"])
-    started = int(arrays["stream.samples"]) > 0
+    last_t, gap = float(arrays["stream.last_t"]), float(arrays["clock.gap"])
+    started = int(arrays["stream.seq"]) > 0
     t = intake.seconds(peek.t) if peek.t is not None else last_t + (gap if gap > 0 else 1.0)
     x = intake.values(peek.x) if peek.x is not None else (float("nan"),) * spec.num_features
     try:

@@ -15,9 +15,10 @@ import structlog
 
 from liquid_core.engine.admission import Ledger
 from liquid_core.engine.layout import RowArrays
-from liquid_core.engine.records import Record
+from liquid_core.engine.records import Observation, is_observation
 from liquid_core.errors import EngineUnavailableError, SpecError, StateFormatError
-from liquid_core.state import StreamState
+from liquid_core.spec import ModelSpec
+from liquid_core.state import StreamState, read_header, spec_of
 from liquid_core.types import ByteArray
 from service import clock
 from service.problems import Problem
@@ -50,6 +51,8 @@ class Placed:
     stream: Readable
     model: Model
     slot: int
+    #: Observations, for controls are behind it.
+    records: Sequence[Observation]
 
 
 #: Takes a stream's id, and the stream or why it cannot be had.
@@ -98,9 +101,10 @@ class Loader:
         failed: list[tuple[Readable, Exception]] = []
         for stream in streams:
             try:
-                model = self._room.model(stream.meta.spec)
+                model = self._room.model(_first_spec(stream))
                 try:
-                    slot = self._room.load(model, _row_of(stream, model))
+                    model, row, records = self._past_controls(stream, model)
+                    slot = self._room.load(model, row)
                 except BaseException:
                     self._room.release(model)
                     raise
@@ -110,13 +114,25 @@ class Loader:
             except Exception as error:
                 failed.append((stream, error))
             else:
-                placed.append(Placed(stream, model, slot))
+                placed.append(Placed(stream, model, slot, records))
         return placed, failed, 0
+
+    def _past_controls(self, stream: Readable, model: Model) -> tuple[Model, ByteArray, Sequence[Observation]]:
+        """Model and row of a stream behind the last control after its snapshot, and what is to be replayed from there.
+
+        Controls are rare: a stream that has one is brought past it by itself, and then replayed beside the others.
+        """
+        row = _row_of(stream, model)
+        records = [entry.record for entry in stream.stored.entries]
+        behind = next((at for at in range(len(records), 0, -1) if not is_observation(records[at - 1])), 0)
+        if behind > 0:
+            model, row = self._room.fold(model, row, records[:behind])
+        return model, row, [record for record in records[behind:] if is_observation(record)]
 
     async def _replay(self, placed: Sequence[Placed], deliver: Deliver) -> None:
         """Bring streams of one model to where their logs end, all together."""
         model = placed[0].model
-        todo = [(each.slot, entry.record) for each in placed for entry in each.stream.stored.entries]
+        todo = [(each.slot, record) for each in placed for record in each.records]
         try:
             for start in range(0, len(todo), MAX_REPLAY):
                 await self._room.run(partial(_step, model, todo[start : start + MAX_REPLAY]))
@@ -154,7 +170,7 @@ def _by_model(placed: Iterable[Placed]) -> list[list[Placed]]:
     return [list(streams) for _, streams in groupby(sorted(placed, key=digest), key=digest)]
 
 
-def _step(model: Model, todo: Sequence[tuple[int, Record]]) -> None:
+def _step(model: Model, todo: Sequence[tuple[int, Observation]]) -> None:
     model.engine.step(model.slab, [slot for slot, _ in todo], [record for _, record in todo])
 
 
@@ -178,6 +194,14 @@ def _hot(placed: Placed, ledger: Ledger) -> HotStream:
         snapshot_at=now,
         changed_at=now,
     )
+
+
+def _first_spec(stream: Readable) -> ModelSpec:
+    """Of its snapshot, or the one that it was created with: records may have changed it since."""
+    snapshot, created = stream.stored.snapshot, stream.meta.spec
+    if snapshot is None or read_header(snapshot.blob)["digest"] == created.digest:
+        return created
+    return spec_of(snapshot.blob)
 
 
 def _row_of(stream: Readable, model: Model) -> ByteArray:

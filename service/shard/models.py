@@ -10,14 +10,16 @@ row never changes under somebody's eyes, and the event loop stays free while ten
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from liquid_core.engine.engine import Engine, EngineKind, build_engine
+from liquid_core.engine.records import Record
 from liquid_core.engine.slab import Slab
 from liquid_core.errors import SlabFullError
+from liquid_core.fold import fold
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
 from service.problems import Problem
@@ -143,6 +145,26 @@ class EngineRoom:
     def num_bytes(self) -> int:
         """Memory of all models."""
         return sum(model.num_bytes for model in self.models())
+
+    def fold(self, model: Model, row: ByteArray, records: Sequence[Record]) -> tuple[Model, ByteArray]:
+        """Apply records of one stream to its row of `model`; to be called in the engine's thread.
+
+        Returns
+        -------
+        The model of the stream's last spec, which is another one where a record changed it, and the row there.
+        """
+        passed = [model]
+
+        def engine_of(spec: ModelSpec) -> Engine:
+            passed.append(self.model(spec))
+            return passed[-1].engine
+
+        try:
+            engine, row = fold(model.engine, row, records, engine_of)
+            return self.model(engine.spec), row
+        finally:
+            for each in passed[:-1]:
+                self.release(each)
 
     def release(self, model: Model) -> None:
         """Forget a model that no stream uses; to be called in the engine's thread."""

@@ -24,7 +24,7 @@ from functools import partial
 import structlog
 
 from liquid_core.engine.admission import Verdict
-from liquid_core.engine.records import Label, Record
+from liquid_core.engine.records import Label, Observation
 from liquid_core.engine.results import StepResults, Update
 from liquid_core.errors import RecordError
 from service import clock
@@ -33,6 +33,8 @@ from service.metrics import Metrics
 from service.problems import Problem
 from service.shard import answers, intake
 from service.shard.batcher import Batcher, Outcome, Waiting
+from service.shard.commands import Command
+from service.shard.controls import AdmittedControl, Controls, wants_snapshot
 from service.shard.healing import Healer
 from service.shard.history import HistoryBook
 from service.shard.models import EngineRoom, Model
@@ -66,7 +68,7 @@ class Admitted:
 
     waiting: Waiting
     verdict: Verdict
-    record: Record
+    record: Observation
     position: int
 
     @property
@@ -103,6 +105,7 @@ class Pipeline:
         self._history = history
         self._metrics = metrics
         self._durability = durability
+        self._controls = Controls(room, metrics)
         #: Held while a micro-batch is on its way, for whoever must not meet half of one: a deletion, the healer.
         self.working = asyncio.Lock()
 
@@ -147,15 +150,17 @@ class Pipeline:
         except Problem as problem:
             self._refuse(batch, problem)
             return
-        outcomes: list[Outcome | Admitted] = [self._admit(waiting) for waiting in batch]
+        outcomes: list[Outcome | Admitted | AdmittedControl] = [self._admit(waiting) for waiting in batch]
         fresh = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.NEW]
+        controls = [entry for entry in outcomes if isinstance(entry, AdmittedControl)]
         try:
-            failed = await self._append(fresh) if fresh else {}
+            failed = await self._append([*fresh, *controls]) if fresh or controls else {}
         except Problem as problem:
             self._refuse(batch, problem)
             return
         appended = clock.now()
         answered = await self._step([entry for entry in fresh if entry.stream.id not in failed])
+        answered |= await self._controls.apply([entry for entry in controls if entry.stream.id not in failed])
         stepped = clock.now()
         repeats = [entry for entry in outcomes if isinstance(entry, Admitted) and entry.verdict is Verdict.DUPLICATE]
         answered |= await self._answer_again(repeats)
@@ -163,7 +168,7 @@ class Pipeline:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if waiting.stream.id in failed:
                 continue
-            if isinstance(outcome, Admitted):
+            if isinstance(outcome, Admitted | AdmittedControl):
                 outcome = answered[id(outcome)]
             settled.append((waiting, outcome))
             waiting.submission.settle(outcome)
@@ -171,7 +176,7 @@ class Pipeline:
         for stream_id, reason in failed.items():
             self._refuse([waiting for waiting in batch if waiting.stream.id == stream_id], reason)
         self._time(batch, begun, appended, stepped)
-        await self._snapshot_where_due(fresh)
+        await self._snapshot_where_due(fresh, controls)
 
     async def _without_doubt(self, batch: list[Waiting]) -> list[Waiting]:
         """The micro-batch without the streams that turn out to have to be read anew."""
@@ -199,10 +204,12 @@ class Pipeline:
 
     # --- admit -------------------------------------------------------------------------------------------------------
 
-    def _admit(self, waiting: Waiting) -> Admitted | ProblemItem:
+    def _admit(self, waiting: Waiting) -> Admitted | AdmittedControl | Outcome:
         stream, item = waiting.stream, waiting.item
         assert not stream.abandoned, "who forgets a stream empties its queue, and not while a micro-batch is on its way"
         try:
+            if isinstance(item, Command):
+                return self._controls.admit(waiting, item)
             verdict, record = _admit_item(stream, item)
         except RecordError as error:
             extensions = {"expected_seq": stream.ledger.last_seq + 1} if error.code.startswith("seq_") else {}
@@ -216,7 +223,7 @@ class Pipeline:
 
     # --- append ------------------------------------------------------------------------------------------------------
 
-    async def _append(self, fresh: list[Admitted]) -> dict[str, Problem]:
+    async def _append(self, fresh: Sequence[Admitted | AdmittedControl]) -> dict[str, Problem]:
         """Bring the records into the log; the streams whose records it did not take, with the reason.
 
         Raises the `Problem` to answer everybody with where the store failed as a whole.
@@ -243,8 +250,8 @@ class Pipeline:
                     await self._table.withdraw([stream], doubtful=True)
         return failed
 
-    def _appends(self, fresh: list[Admitted]) -> list[Append]:
-        by_stream: dict[str, list[Admitted]] = {}
+    def _appends(self, fresh: Sequence[Admitted | AdmittedControl]) -> list[Append]:
+        by_stream: dict[str, list[Admitted | AdmittedControl]] = {}
         for admitted in fresh:
             by_stream.setdefault(admitted.stream.id, []).append(admitted)
         return [
@@ -387,6 +394,8 @@ class Pipeline:
         samples: Counter[tuple[str, str]] = Counter()
         labels: Counter[str] = Counter()
         for waiting, outcome in settled:
+            if isinstance(waiting.item, Command):
+                continue  # counted as they are applied
             if isinstance(waiting.item, LabelIn):
                 labels[_result(outcome)] += 1
                 continue
@@ -414,10 +423,10 @@ class Pipeline:
                 step.observe(stepped - appended)
                 total.observe(answered - received_at)
 
-    async def _snapshot_where_due(self, fresh: list[Admitted]) -> None:
-        touched = {admitted.stream.id: admitted.stream for admitted in fresh}.values()
+    async def _snapshot_where_due(self, fresh: list[Admitted], controls: list[AdmittedControl]) -> None:
         try:
-            await self._snapshotter.write_due(list(touched))
+            await self._snapshotter.write(_streams_of([each for each in controls if wants_snapshot(each.record)]))
+            await self._snapshotter.write_due(_streams_of([*fresh, *controls]))
         except Fenced as error:
             self._ownership.lose_to(error)
         except StoreError as error:
@@ -425,11 +434,11 @@ class Pipeline:
             log.warning("snapshot_failed", error=str(error))
 
 
-def _streams_of(items: Sequence[Waiting | Admitted]) -> list[HotStream]:
+def _streams_of(items: Sequence[Waiting | Admitted | AdmittedControl]) -> list[HotStream]:
     return list(dict.fromkeys(item.stream for item in items))
 
 
-def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, Record]:
+def _admit_item(stream: HotStream, item: SampleIn | LabelIn) -> tuple[Verdict, Observation]:
     if isinstance(item, LabelIn):
         return stream.ledger.admit_label(item.seq, intake.label(item.y, stream.spec))
     label = None if item.y is None else intake.label(item.y, stream.spec)

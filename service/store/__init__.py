@@ -29,6 +29,7 @@ from service.store.errors import (
 )
 from service.store.health import Durability, StoreHealth
 from service.store.ownership import FencingToken
+from service.store.pins import Kept, PinOutcome, Pins
 from service.store.store import StreamStore
 
 __all__ = [
@@ -40,9 +41,12 @@ __all__ = [
     "EmbeddedStore",
     "Fenced",
     "FencingToken",
+    "Kept",
     "LogEntry",
     "Mend",
     "MendOutcome",
+    "PinOutcome",
+    "Pins",
     "ShardsHeld",
     "Snapshot",
     "SnapshotOutcome",

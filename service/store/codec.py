@@ -1,9 +1,11 @@
 """Log entries and snapshots as bytes: little-endian, versioned, with a checksum.
 
-An entry is a header of 40 bytes and the values::
+An entry is a header of 40 bytes and what the record says::
 
     version u8 · kind u8 · flags u16 · epoch u32 · position u64 · seq u64 · t f64
     features u16 · targets u16 · crc32 u32 · x f64 × features · y f64 × targets
+
+A control has zeros for `seq`, `t` and both sizes, and its payload instead of values: ``length u32 · msgpack``.
 
 The append script reads the position, so its place in the header must not move. The checksum covers all other bytes.
 
@@ -16,19 +18,24 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from liquid_core.engine.records import Label, Record, Sample
+import msgspec
+
+from liquid_core.engine.records import Control, Label, Observation, Record, Sample
 from service.store.errors import StoreCorrupt
 
 VERSION = 1
-_SAMPLE, _LABEL = 1, 2
+_SAMPLE, _LABEL, _CONTROL = 1, 2, 3
 _HAS_Y = 1
 
 _HEADER = struct.Struct("<BBHIQQdHH")
 _CRC = struct.Struct("<I")
+_LENGTH = struct.Struct("<I")
 _ENTRY_START = _HEADER.size + _CRC.size
 _POSITION = struct.Struct("<Q")
 #: Bytes before the position; the scripts count from one and so say 9.
 _POSITION_AT = 8
+
+_read_control = msgspec.msgpack.Decoder(Control).decode
 
 _MAGIC = b"LSN1"
 _SNAPSHOT = struct.Struct("<4sQQ")
@@ -39,7 +46,7 @@ _BLOB_START = _SNAPSHOT.size + _CRC.size
 class LogEntry:
     """A record in a stream's log."""
 
-    #: Number of the record in its stream, samples and labels together, from 1.
+    #: Number of the record in its stream, samples, labels and controls together, from 1.
     position: int
     #: Epoch of the owner that wrote it.
     token_epoch: int
@@ -65,6 +72,18 @@ def encode_entry(record: Record, position: int, epoch: int) -> bytes:
     ValueError
         A number does not fit: `position` and `seq` are 64 bits, values are at most 65535.
     """
+    try:
+        header, body = (
+            _encode_observation(record, position, epoch)
+            if isinstance(record, Sample | Label)
+            else _encode_control(record, position, epoch)
+        )
+    except struct.error as error:
+        raise ValueError(f"this record does not fit into a log entry: {error}") from None
+    return b"".join((header, _CRC.pack(zlib.crc32(body, zlib.crc32(header))), body))
+
+
+def _encode_observation(record: Observation, position: int, epoch: int) -> tuple[bytes, bytes]:
     x: tuple[float, ...] = ()
     if isinstance(record, Sample):
         kind, t, x = _SAMPLE, record.t, record.x
@@ -72,12 +91,14 @@ def encode_entry(record: Record, position: int, epoch: int) -> bytes:
         kind, t = _LABEL, 0.0
     y = () if record.y is None else record.y
     flags = 0 if record.y is None else _HAS_Y
-    try:
-        header = _HEADER.pack(VERSION, kind, flags, epoch, position, record.seq, t, len(x), len(y))
-    except struct.error as error:
-        raise ValueError(f"this record does not fit into a log entry: {error}") from None
-    body = struct.pack(f"<{len(x) + len(y)}d", *x, *y)
-    return b"".join((header, _CRC.pack(zlib.crc32(body, zlib.crc32(header))), body))
+    header = _HEADER.pack(VERSION, kind, flags, epoch, position, record.seq, t, len(x), len(y))
+    return header, struct.pack(f"<{len(x) + len(y)}d", *x, *y)
+
+
+def _encode_control(control: Control, position: int, epoch: int) -> tuple[bytes, bytes]:
+    payload = msgspec.msgpack.encode(control)
+    header = _HEADER.pack(VERSION, _CONTROL, 0, epoch, position, 0, 0.0, 0, 0)
+    return header, _LENGTH.pack(len(payload)) + payload
 
 
 def decode_entry(data: bytes) -> LogEntry:
@@ -96,18 +117,34 @@ def decode_entry(data: bytes) -> LogEntry:
         raise StoreCorrupt("a log entry fails its checksum; restore the store from its backup")
     if version != VERSION:
         raise StoreCorrupt(f"a log entry has version {version}, this release reads {VERSION}; use a newer release")
-    if len(data) != _ENTRY_START + 8 * (num_x + num_y):
-        raise StoreCorrupt("a log entry has another length than its header says; restore the store from its backup")
-    values = struct.unpack_from(f"<{num_x + num_y}d", data, _ENTRY_START)
-    x, y = values[:num_x], values[num_x:]
     record: Record
-    if kind == _SAMPLE:
-        record = Sample(seq=seq, t=t, x=x, y=y if flags & _HAS_Y else None)
-    elif kind == _LABEL:
-        record = Label(seq=seq, y=y)
+    if kind == _CONTROL:
+        record = _decode_control(data)
+    elif kind in (_SAMPLE, _LABEL):
+        _check_length(data, 8 * (num_x + num_y))
+        values = struct.unpack_from(f"<{num_x + num_y}d", data, _ENTRY_START)
+        x, y = values[:num_x], values[num_x:]
+        record = Sample(seq=seq, t=t, x=x, y=y if flags & _HAS_Y else None) if kind == _SAMPLE else Label(seq=seq, y=y)
     else:
         raise StoreCorrupt(f"a log entry is of kind {kind}, which this release does not know; use a newer release")
     return LogEntry(position=position, token_epoch=epoch, record=record)
+
+
+def _decode_control(data: bytes) -> Control:
+    _check_length(data, _LENGTH.size, or_more=True)
+    (length,) = _LENGTH.unpack_from(data, _ENTRY_START)
+    _check_length(data, _LENGTH.size + length)
+    try:
+        control: Control = _read_control(data[_ENTRY_START + _LENGTH.size :])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise StoreCorrupt(f"a log entry is a control that this release cannot read: {error}") from None
+    return control
+
+
+def _check_length(data: bytes, body: int, *, or_more: bool = False) -> None:
+    length = len(data) - _ENTRY_START
+    if length < body or (length > body and not or_more):
+        raise StoreCorrupt("a log entry has another length than its header says; restore the store from its backup")
 
 
 def entry_position(data: bytes) -> int:

@@ -9,7 +9,8 @@
 ``liquid:{s007}:meta:<id>``        hash    `incarnation` of the stream; `meta`, what else the service keeps of it;
                                            `position` of the newest snapshot
 ``liquid:{s007}:log:<id>``         list    entries since the older snapshot, at least one once there was one
-``liquid:{s007}:snap:<id>``        hash    snapshots `a` and `b`; which of them is `newest`; position of the `older`
+``liquid:{s007}:snap:<id>``        hash    snapshots `a` and `b`; which of them is `newest`; position of the `older`;
+                                           states that are pinned: `pin:` and `info:`, each with the position
 =================================  ======  ======================================================================
 
 The braces are a hash tag: all keys of a shard are in one slot of a Redis Cluster.

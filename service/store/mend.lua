@@ -20,7 +20,7 @@ while next_key <= #KEYS do
     end
   end
   if outcome == 'mended' then
-    writes[#writes + 1] = {next_key, next_arg}
+    writes[#writes + 1] = {next_key, next_arg, incarnation}
   end
   outcomes[#outcomes + 1] = outcome
   next_key, next_arg = next_key + 4, next_arg + 6
@@ -31,7 +31,12 @@ for _, write in ipairs(writes) do
   local ids, meta, log, snapshots = KEYS[key], KEYS[key + 1], KEYS[key + 2], KEYS[key + 3]
   redis.call('HSET', meta, 'incarnation', ARGV[arg + 1], 'meta', ARGV[arg + 2], 'position', ARGV[arg + 3])
   redis.call('ZADD', ids, 0, ARGV[arg])
-  redis.call('UNLINK', log, snapshots)
+  redis.call('UNLINK', log)
+  if write[3] then
+    redis.call('HDEL', snapshots, 'b') -- what is pinned stays: it was the stream's, and still is
+  else
+    redis.call('UNLINK', snapshots)
+  end
   if ARGV[arg + 5] ~= '' then
     redis.call('RPUSH', log, ARGV[arg + 5])
   end

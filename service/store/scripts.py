@@ -34,21 +34,29 @@ DELETE = _load("fence", "delete")
 APPEND = _load("fence", "append")
 SNAPSHOT = _load("fence", "snapshot")
 MEND = _load("fence", "mend")
+PIN = _load("fence", "pin")
+UNPIN = _load("fence", "unpin")
 
 READ = _load("primary", "fence", "read", writes=False)
 TAILS = _load("primary", "fence", "tails", writes=False)
+KEPT = _load("primary", "fence", "kept", writes=False)
+PINNED = _load("primary", "fence", "pinned", writes=False)
 
 __all__ = [
     "ACQUIRE",
     "APPEND",
     "CREATE",
     "DELETE",
+    "KEPT",
     "LAYOUT",
     "MEND",
+    "PIN",
+    "PINNED",
     "READ",
     "RELEASE",
     "RENEW",
     "SNAPSHOT",
     "TAILS",
+    "UNPIN",
     "Script",
 ]

@@ -34,6 +34,7 @@ from service.store.layout import Layout, lay_out_again, read_or_lay_out
 from service.store.listing import Listing
 from service.store.owner import own_name
 from service.store.ownership import FencingToken, Ownership
+from service.store.pins import Pins
 from service.store.reading import Reading
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,8 @@ class StreamStore:
         self._names = names or _random_name
         self._ownership = Ownership(connection, layout.keys, (names or own_name)())
         self._listing = Listing(connection, layout.keys)
+        #: States that streams can go back to.
+        self.pins = Pins(layout.keys, self._ownership)
         #: Incarnation, and generation of the newest snapshot, of streams where that one could not be read.
         self._unreadable: dict[str, tuple[str, str]] = {}
 

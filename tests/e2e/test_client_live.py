@@ -192,3 +192,51 @@ def test_a_stopped_server_is_a_connection_failed(tmp_path):
         stream = client.create_stream("gone", WAVE)
     with client, pytest.raises(ConnectionFailed, match="liquidstream serve"):
         stream.send(**wave(1)[0])
+
+
+def test_every_command(client):
+    """Keep a state, be misled, freeze, go back, fork, tune, take a state over: the fork and the original agree."""
+    stream = client.create_stream("commanded", WAVE)
+    stream.send_many(wave(20))
+    kept = stream.snapshot()
+    fork = stream.fork("commanded-fork")
+    stream.send_many([{"t": 20.0 + n, "x": [1e6 * (-1) ** n, 0.0]} for n in range(20)])
+    assert stream.freeze().frozen
+    assert kept in stream.snapshots()
+    back = stream.rollback(kept.position, if_seq=40)
+    assert (back.last_seq, back.samples, back.frozen) == (40, 20, True)
+    assert not stream.unfreeze().frozen
+    later = wave(5, start=1000)
+    ours, theirs = stream.send_many(later), fork.send_many(later)
+    assert [answer.predictions for answer in ours] == [answer.predictions for answer in theirs]
+    assert [answer.seq for answer in theirs] == [21, 22, 23, 24, 25]
+
+    tuned = fork.change_spec(learner={"learning_rate": 0.01})
+    assert (tuned.spec["learner"]["learning_rate"], tuned.samples) == (0.01, 25)
+    twin = client.import_state("commanded-twin", client.state("commanded"))
+    assert twin.last_seq == 45
+    assert twin.reset(if_seq=45).samples == 0
+    with pytest.raises(Conflict) as refused:
+        twin.reset(if_seq=44)
+    assert refused.value.code == "seq_conflict"
+    client.delete_snapshot("commanded", kept.position)
+    with pytest.raises(NotFound):
+        stream.rollback(kept.position)
+
+
+async def test_every_command_without_waiting_for_each_other(server):
+    """The async client has the same commands."""
+    async with AsyncClient(server.url) as client:
+        stream = await client.create_stream("commanded-async", WAVE)
+        await stream.send_many(wave(10))
+        kept = await stream.snapshot()
+        assert (await stream.freeze()).frozen
+        assert not (await stream.unfreeze()).frozen
+        assert kept in await stream.snapshots()
+        assert (await stream.rollback(kept.position)).samples == 10
+        fork = await stream.fork("commanded-async-fork")
+        assert (await fork.change_spec({"late": "clamp"})).spec["late"] == "clamp"
+        assert (await fork.reset()).samples == 0
+        taken = await client.import_state("commanded-async-fork-2", await client.state("commanded-async"))
+        assert taken.last_seq == 10
+        await client.delete_snapshot("commanded-async", kept.position)

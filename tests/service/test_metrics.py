@@ -14,7 +14,7 @@ DOCKER = Path(__file__).parents[2] / "docker"
 #: Labels whose values are few, and known beforehand or templates.
 LABELS = {
     *("version", "python", "torch", "method", "route", "code", "direction", "reason", "model", "result", "stage"),
-    *("quantile", "detector", "level", "engine", "isa"),
+    *("quantile", "detector", "level", "engine", "isa", "control"),
 }
 
 

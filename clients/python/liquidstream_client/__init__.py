@@ -31,6 +31,7 @@ from liquidstream_client.types import (
     PredictResult,
     Readiness,
     SampleResult,
+    Snapshot,
     StreamInfo,
 )
 from liquidstream_client.values import Sample
@@ -64,6 +65,7 @@ __all__ = [
     "SampleResult",
     "ServerError",
     "Session",
+    "Snapshot",
     "Stream",
     "StreamInfo",
     "Unauthorized",

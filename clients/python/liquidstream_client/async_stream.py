@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from liquidstream_client import calls
 from liquidstream_client.errors import LiquidstreamError, ProblemError
 from liquidstream_client.numbering import Batch, Numbering
-from liquidstream_client.types import LabelResult, PredictResult, SampleResult, StreamInfo
+from liquidstream_client.types import LabelResult, PredictResult, SampleResult, Snapshot, StreamInfo
 from liquidstream_client.values import LabelValue, Sample, Time, Values, sample_json
 
 if TYPE_CHECKING:
@@ -104,6 +104,38 @@ class AsyncStream:
     async def state(self) -> bytes:
         """Everything that the stream is, as safetensors."""
         return await self.client.state(self.id)
+
+    async def reset(self, *, if_seq: int | None = None) -> StreamInfo:
+        """Let learning begin anew; numbers of samples go on."""
+        return await self.client.reset(self.id, if_seq=if_seq)
+
+    async def freeze(self) -> StreamInfo:
+        """Let the stream predict and measure, but not learn."""
+        return await self.client.freeze(self.id)
+
+    async def unfreeze(self) -> StreamInfo:
+        """Let it learn again."""
+        return await self.client.unfreeze(self.id)
+
+    async def snapshot(self) -> Snapshot:
+        """Keep its state as it is now, to go back to."""
+        return await self.client.snapshot(self.id)
+
+    async def snapshots(self) -> list[Snapshot]:
+        """What it can go back to, oldest first."""
+        return await self.client.snapshots(self.id)
+
+    async def rollback(self, to: int, *, if_seq: int | None = None) -> StreamInfo:
+        """Go back to the snapshot at position `to`."""
+        return await self.client.rollback(self.id, to, if_seq=if_seq)
+
+    async def fork(self, new_id: str) -> AsyncStream:
+        """Make a second stream that begins as this one is now."""
+        return await self.client.fork(self.id, new_id)
+
+    async def change_spec(self, patch: Mapping[str, Any] | None = None, **fields: Any) -> StreamInfo:
+        """Merge a patch into its spec."""
+        return await self.client.change_spec(self.id, patch, **fields)
 
     async def delete(self) -> None:
         """Delete the stream with everything that it has learned."""

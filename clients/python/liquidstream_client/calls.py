@@ -54,11 +54,11 @@ class NeverSent(ConnectionFailed):
 
 
 def create_stream(stream_id: str, spec: Mapping[str, Any]) -> Call[StreamInfo]:
-    return Call(method="PUT", path=stream_path(stream_id), json=dict(spec), read=_read(StreamInfo.from_json))
+    return Call(method="PUT", path=stream_path(stream_id), json=dict(spec), read=read_json(StreamInfo.from_json))
 
 
 def describe(stream_id: str) -> Call[StreamInfo]:
-    return Call(method="GET", path=stream_path(stream_id), read=_read(StreamInfo.from_json))
+    return Call(method="GET", path=stream_path(stream_id), read=read_json(StreamInfo.from_json))
 
 
 def delete_stream(stream_id: str) -> Call[None]:
@@ -69,7 +69,7 @@ def list_streams(cursor: str | None, limit: int) -> Call[tuple[list[StreamInfo |
     params: dict[str, str | int] = {"limit": limit}
     if cursor is not None:
         params["cursor"] = cursor
-    return Call(method="GET", path="/v1/streams", params=params, read=_read(_page))
+    return Call(method="GET", path="/v1/streams", params=params, read=read_json(_page))
 
 
 def send(stream_id: str, sample: Mapping[str, Any]) -> Call[SampleResult]:
@@ -77,7 +77,7 @@ def send(stream_id: str, sample: Mapping[str, Any]) -> Call[SampleResult]:
         method="POST",
         path=f"{stream_path(stream_id)}/samples",
         json=dict(sample),
-        read=_read(SampleResult.from_json),
+        read=read_json(SampleResult.from_json),
         repeatable="seq" in sample,
     )
 
@@ -87,14 +87,16 @@ def send_many(stream_id: str, samples: Sequence[Mapping[str, Any]]) -> Call[list
         method="POST",
         path=f"{stream_path(stream_id)}/samples",
         json={"samples": list(samples)},
-        read=_read(lambda data: [_item(item, SampleResult.from_json) for item in data["results"]]),
+        read=read_json(lambda data: [_item(item, SampleResult.from_json) for item in data["results"]]),
         repeatable=all("seq" in sample for sample in samples),
     )
 
 
 def label(stream_id: str, seq: int, y: LabelValue) -> Call[LabelResult]:
     body = {"seq": seq, "y": label_json(y)}
-    return Call(method="POST", path=f"{stream_path(stream_id)}/labels", json=body, read=_read(LabelResult.from_json))
+    return Call(
+        method="POST", path=f"{stream_path(stream_id)}/labels", json=body, read=read_json(LabelResult.from_json)
+    )
 
 
 def label_many(stream_id: str, labels: Mapping[int, LabelValue]) -> Call[list[LabelResult | ProblemError]]:
@@ -103,7 +105,7 @@ def label_many(stream_id: str, labels: Mapping[int, LabelValue]) -> Call[list[La
         method="POST",
         path=f"{stream_path(stream_id)}/labels",
         json=body,
-        read=_read(lambda data: [_item(item, LabelResult.from_json) for item in data["results"]]),
+        read=read_json(lambda data: [_item(item, LabelResult.from_json) for item in data["results"]]),
     )
 
 
@@ -113,7 +115,9 @@ def predict(stream_id: str, t: Time | None, x: Values | None) -> Call[PredictRes
         body["t"] = time_json(t)
     if x is not None:
         body["x"] = values_json(x)
-    return Call(method="POST", path=f"{stream_path(stream_id)}:predict", json=body, read=_read(PredictResult.from_json))
+    return Call(
+        method="POST", path=f"{stream_path(stream_id)}:predict", json=body, read=read_json(PredictResult.from_json)
+    )
 
 
 def state(stream_id: str) -> Call[bytes]:
@@ -121,11 +125,11 @@ def state(stream_id: str) -> Call[bytes]:
 
 
 def ready() -> Call[Readiness]:
-    return Call(method="GET", path="/readyz", read=_read(Readiness.from_json))
+    return Call(method="GET", path="/readyz", read=read_json(Readiness.from_json))
 
 
 def version() -> Call[dict[str, Any]]:
-    return Call(method="GET", path="/version", read=_read(dict))
+    return Call(method="GET", path="/version", read=read_json(dict))
 
 
 # --- what the calls share --------------------------------------------------------------------------------------------
@@ -180,7 +184,8 @@ def read_answer(call: Call[T], response: httpx.Response) -> T:
         ) from error
 
 
-def _read(convert: Callable[[Any], T]) -> Callable[[httpx.Response], T]:
+def read_json(convert: Callable[[Any], T]) -> Callable[[httpx.Response], T]:
+    """Reads an answer whose body is JSON."""
     return lambda response: convert(response.json())
 
 
@@ -230,6 +235,7 @@ __all__ = [
     "list_streams",
     "predict",
     "read_answer",
+    "read_json",
     "ready",
     "send",
     "send_many",

@@ -9,14 +9,22 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from liquidstream_client import calls, ingest
+from liquidstream_client import calls, control_calls, ingest
 from liquidstream_client.calls import Call
 from liquidstream_client.errors import LiquidstreamError, NotFound, ProblemError
 from liquidstream_client.ingest import Answer, Line
 from liquidstream_client.retry import RetryPolicy
 from liquidstream_client.session import Session
 from liquidstream_client.stream import Stream
-from liquidstream_client.types import ColdStream, LabelResult, PredictResult, Readiness, SampleResult, StreamInfo
+from liquidstream_client.types import (
+    ColdStream,
+    LabelResult,
+    PredictResult,
+    Readiness,
+    SampleResult,
+    Snapshot,
+    StreamInfo,
+)
 from liquidstream_client.values import LabelValue, Sample, Time, Values, sample_json
 
 T = TypeVar("T")
@@ -153,6 +161,57 @@ class Client:
     def state(self, stream_id: str) -> bytes:
         """Everything that the stream is, as safetensors."""
         return self.call(calls.state(stream_id))
+
+    # Commands: each waits for its turn behind the samples that were sent before it.
+
+    def reset(self, stream_id: str, *, if_seq: int | None = None) -> StreamInfo:
+        """Let learning begin anew; numbers of samples go on.
+
+        With `if_seq` only if that is the stream's last sample by then: so it is safe to repeat (`Conflict` otherwise).
+        """
+        return self.call(control_calls.reset(stream_id, if_seq))
+
+    def freeze(self, stream_id: str, *, if_seq: int | None = None) -> StreamInfo:
+        """Let the stream predict and measure, but not learn. Freezing twice is freezing once."""
+        return self.call(control_calls.freeze(stream_id, if_seq))
+
+    def unfreeze(self, stream_id: str, *, if_seq: int | None = None) -> StreamInfo:
+        """Let it learn again."""
+        return self.call(control_calls.unfreeze(stream_id, if_seq))
+
+    def snapshot(self, stream_id: str) -> Snapshot:
+        """Keep the stream's state as it is now, to go back to; a stream keeps eight."""
+        return self.call(control_calls.snapshot(stream_id))
+
+    def snapshots(self, stream_id: str) -> list[Snapshot]:
+        """What the stream can go back to, oldest first."""
+        return self.call(control_calls.snapshots(stream_id))
+
+    def delete_snapshot(self, stream_id: str, position: int) -> None:
+        """Let a snapshot go that was kept."""
+        self.call(control_calls.delete_snapshot(stream_id, position))
+
+    def rollback(self, stream_id: str, to: int, *, if_seq: int | None = None) -> StreamInfo:
+        """Let the stream go back to the snapshot at position `to`; numbers go on, and a frozen stream stays so."""
+        return self.call(control_calls.rollback(stream_id, to, if_seq))
+
+    def fork(self, stream_id: str, new_id: str) -> Stream:
+        """Make a second stream that begins as this one is now, numbers included."""
+        info = self.call(control_calls.fork(stream_id, new_id))
+        return Stream(self, new_id, info.last_seq)
+
+    def change_spec(self, stream_id: str, patch: Mapping[str, Any] | None = None, **fields: Any) -> StreamInfo:
+        """Merge a patch into the stream's spec: ``change_spec("pump-7", learner={"learning_rate": 0.001})``.
+
+        `None` stands for a field's default. Learning goes on where only rates, admission or the drift detector change,
+        else it begins anew.
+        """
+        return self.call(control_calls.change_spec(stream_id, {**(patch or {}), **fields}))
+
+    def import_state(self, stream_id: str, state: bytes) -> Stream:
+        """Let a stream be what `state` gave, here or on another server; it is created where it is not there."""
+        info = self.call(control_calls.import_state(stream_id, state))
+        return Stream(self, stream_id, info.last_seq)
 
     # The server.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from liquidstream_client import calls
 from liquidstream_client.errors import LiquidstreamError, ProblemError
 from liquidstream_client.numbering import Batch, Numbering
-from liquidstream_client.types import LabelResult, PredictResult, SampleResult, StreamInfo
+from liquidstream_client.types import LabelResult, PredictResult, SampleResult, Snapshot, StreamInfo
 from liquidstream_client.values import LabelValue, Sample, Time, Values, sample_json
 
 if TYPE_CHECKING:
@@ -104,6 +104,38 @@ class Stream:
     def state(self) -> bytes:
         """Everything that the stream is, as safetensors."""
         return self.client.state(self.id)
+
+    def reset(self, *, if_seq: int | None = None) -> StreamInfo:
+        """Let learning begin anew; numbers of samples go on."""
+        return self.client.reset(self.id, if_seq=if_seq)
+
+    def freeze(self) -> StreamInfo:
+        """Let the stream predict and measure, but not learn."""
+        return self.client.freeze(self.id)
+
+    def unfreeze(self) -> StreamInfo:
+        """Let it learn again."""
+        return self.client.unfreeze(self.id)
+
+    def snapshot(self) -> Snapshot:
+        """Keep its state as it is now, to go back to."""
+        return self.client.snapshot(self.id)
+
+    def snapshots(self) -> list[Snapshot]:
+        """What it can go back to, oldest first."""
+        return self.client.snapshots(self.id)
+
+    def rollback(self, to: int, *, if_seq: int | None = None) -> StreamInfo:
+        """Go back to the snapshot at position `to`."""
+        return self.client.rollback(self.id, to, if_seq=if_seq)
+
+    def fork(self, new_id: str) -> Stream:
+        """Make a second stream that begins as this one is now."""
+        return self.client.fork(self.id, new_id)
+
+    def change_spec(self, patch: Mapping[str, Any] | None = None, **fields: Any) -> StreamInfo:
+        """Merge a patch into its spec."""
+        return self.client.change_spec(self.id, patch, **fields)
 
     def delete(self) -> None:
         """Delete the stream with everything that it has learned."""

@@ -147,6 +147,8 @@ class StreamInfo:
     labels: int
     updates: int
     updates_skipped: int
+    frozen: bool
+    """Predicts and measures, but does not learn."""
     drift_events: int
     last_drift_seq: int | None
     errors: tuple[ErrorSummary, ...]
@@ -169,6 +171,7 @@ class StreamInfo:
             labels=data.get("labels", 0),
             updates=data.get("updates", 0),
             updates_skipped=data.get("updates_skipped", 0),
+            frozen=data.get("frozen", False),
             drift_events=drift.get("events", 0),
             last_drift_seq=drift.get("last_seq"),
             errors=tuple(map(ErrorSummary.from_json, data.get("errors") or ())),
@@ -177,6 +180,29 @@ class StreamInfo:
             created_at=data.get("created_at", 0.0),
             durability=data.get("durability", "unknown"),
             engine=data.get("engine", "unknown"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A state that a stream can go back to."""
+
+    position: int
+    """What `rollback` takes: the records that the stream had had by then, commands included."""
+    seq: int
+    """`seq` of the last sample by then."""
+    pinned: bool
+    """Kept until it is deleted; the server's own snapshots soon make way for newer ones."""
+    created_at: float | None
+    """When it was pinned, in seconds since the epoch."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(
+            position=data["position"],
+            seq=data["seq"],
+            pinned=data["pinned"],
+            created_at=data.get("created_at"),
         )
 
 
@@ -232,5 +258,6 @@ __all__ = [
     "Prediction",
     "Readiness",
     "SampleResult",
+    "Snapshot",
     "StreamInfo",
 ]

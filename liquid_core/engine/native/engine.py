@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.native.plan import make_plan
 from liquid_core.engine.native.status import chosen_isa, load_kernels
-from liquid_core.engine.records import Record, Sample
+from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.rows import RowEngine
 from liquid_core.engine.slab import Slab
@@ -74,7 +74,7 @@ class NativeEngine(RowEngine):
         """Memory that the engine takes itself: above all what the kernels work in, once a thread."""
         return super().overhead_bytes + self._threads * int(self._kernels.workspace_bytes)
 
-    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Record]) -> StepResults:
+    def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Observation]) -> StepResults:
         """Apply ``records[i]`` to the stream in ``slots[i]``, in order where a slot repeats.
 
         Records must have been admitted (`liquid_core.engine.admission`).

@@ -203,6 +203,15 @@ def test_a_new_learner_runs_only_what_is_ours_again(tmp_path: Path) -> None:
     assert Job("wth", "baselines").fingerprint(old) == Job("wth", "baselines").fingerprint(new)
 
 
+def test_more_seeds_run_only_what_depends_on_them_again(tmp_path: Path) -> None:
+    """The default model everywhere, and baselines where a seed makes the stream; nothing that a real stream decides."""
+    one, five = Settings(tmp_path, seeds=1), Settings(tmp_path, seeds=5)
+    again = {
+        (job.dataset, job.part) for job in plan(["wth", "walk"], one) if job.fingerprint(one) != job.fingerprint(five)
+    }
+    assert again == {("wth", LIQUID), ("walk", LIQUID), ("walk", "baselines")}
+
+
 def test_the_tables_are_shown_with_goals_and_published_figures() -> None:
     report = Report({}, {"quick": False}, jobs={"wth / liquid": [row(LIQUID, 0.15, stream="wth", metric="mse")]})
     console = Console(width=160)
@@ -219,9 +228,12 @@ def test_goals_look_at_streams_that_exist() -> None:
     assert looked_at <= set(DATASETS)
 
 
-def test_a_quick_run_leaves_river_out(tmp_path: Path) -> None:
-    parts = {job.part for job in plan(["elec2", "concepts"], Settings(tmp_path, quick=True))}
-    assert parts == {LIQUID, "baselines", NO_DETECTOR}
+def test_a_quick_run_leaves_river_out_and_so_does_one_that_is_told_to(tmp_path: Path) -> None:
+    for jobs in (
+        plan(["elec2", "concepts"], Settings(tmp_path, quick=True)),
+        plan(["elec2", "concepts"], Settings(tmp_path), river=False),
+    ):
+        assert {job.part for job in jobs} == {LIQUID, "baselines", NO_DETECTOR}
 
 
 @pytest.mark.parametrize("classes", [(), ("0", "1")])

@@ -7,15 +7,18 @@ remembers its answers and predicts the last value; the real host is met in the e
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
+import msgspec
 import pytest
 from fastapi import FastAPI
 
+from liquid_core.errors import SpecError
 from liquid_core.spec import ModelSpec
 from service.app import create_app
 from service.messages import (
@@ -30,6 +33,8 @@ from service.messages import (
     Readiness,
     SampleIn,
     SampleResult,
+    SnapshotInfo,
+    SnapshotList,
     StreamHistory,
     StreamInfo,
     StreamPage,
@@ -41,6 +46,8 @@ from service.settings import Settings
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+#: All that the fake knows of states.
+STATE = b"\x00state"
 FORECAST = {"task": "forecast", "features": ["flow", "pressure"], "horizon": [1]}
 
 
@@ -52,6 +59,7 @@ class FakeStream:
         self.samples: list[SampleIn] = []
         self.answers: list[SampleResult] = []
         self.labels: dict[int, LabelIn] = {}
+        self.frozen = False
 
     def sample(self, sample: SampleIn) -> SampleResult:
         last = len(self.samples)
@@ -91,6 +99,7 @@ class FakeStream:
             last_t=float(self.samples[-1].t) if self.samples else None,
             samples=len(self.samples),
             labels=len(self.labels),
+            frozen=self.frozen,
             updates=0,
             updates_skipped=0,
             drift=DriftSummary(events=0, last_seq=None),
@@ -100,6 +109,79 @@ class FakeStream:
             durability="memory",
             engine="fake",
         )
+
+
+class FakeVerbs:
+    """Finds streams and their snapshots, and does what can be seen from outside."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self._host = host
+        self.pinned: dict[str, list[SnapshotInfo]] = {}
+
+    def _at(self, stream_id: str, if_seq: int | None) -> FakeStream:
+        stream = self._host.find(stream_id)
+        if if_seq is not None and if_seq != len(stream.samples):
+            raise Problem("seq_conflict", "it has gone on.", expected_seq=len(stream.samples) + 1)
+        return stream
+
+    async def reset(self, stream_id: str, if_seq: int | None) -> StreamInfo:
+        return self._at(stream_id, if_seq).info(stream_id)
+
+    async def freeze(self, stream_id: str, if_seq: int | None) -> StreamInfo:
+        stream = self._at(stream_id, if_seq)
+        stream.frozen = True
+        return stream.info(stream_id)
+
+    async def unfreeze(self, stream_id: str, if_seq: int | None) -> StreamInfo:
+        stream = self._at(stream_id, if_seq)
+        stream.frozen = False
+        return stream.info(stream_id)
+
+    async def rollback(self, stream_id: str, to: int, if_seq: int | None) -> StreamInfo:
+        stream = self._at(stream_id, if_seq)
+        self._find(stream_id, to)
+        return stream.info(stream_id)
+
+    async def fork(self, stream_id: str, new_id: str) -> StreamInfo:
+        stream = self._host.find(stream_id)
+        if new_id in self._host.streams:
+            raise Problem("stream_exists", "it is there.")
+        self._host.streams[new_id] = copy.deepcopy(stream)
+        return self._host.streams[new_id].info(new_id)
+
+    async def change_spec(self, stream_id: str, patch: dict[str, Any]) -> StreamInfo:
+        stream = self._host.find(stream_id)
+        try:
+            stream.spec = ModelSpec.from_json(msgspec.json.encode(msgspec.to_builtins(stream.spec) | patch))
+        except SpecError as error:
+            raise Problem("spec_invalid", str(error)) from None
+        return stream.info(stream_id)
+
+    async def import_state(self, stream_id: str, state: bytes) -> tuple[StreamInfo, bool]:
+        if state != STATE:
+            raise Problem("state_invalid", "this is no state.")
+        return await self._host.create(stream_id, ModelSpec(task="forecast", features=("x",)))
+
+    async def pin(self, stream_id: str) -> SnapshotInfo:
+        seq = len(self._host.find(stream_id).samples)
+        made = SnapshotInfo(position=seq, seq=seq, pinned=True, created_at=0.0)
+        self.pinned.setdefault(stream_id, []).append(made)
+        return made
+
+    async def unpin(self, stream_id: str, position: int) -> None:
+        found = self._find(stream_id, position)
+        self.pinned[stream_id].remove(found)
+
+    async def snapshots(self, stream_id: str) -> SnapshotList:
+        self._host.find(stream_id)
+        return SnapshotList(id=stream_id, snapshots=self.pinned.get(stream_id, []))
+
+    def _find(self, stream_id: str, position: int) -> SnapshotInfo:
+        self._host.find(stream_id)
+        for each in self.pinned.get(stream_id, []):
+            if each.position == position:
+                return each
+        raise Problem("snapshot_not_found", "it keeps none there.")
 
 
 class FakeHost:
@@ -118,6 +200,7 @@ class FakeHost:
         self.unready: list[str] = []
         self.engine_fallback: str | None = None
         self.started = self.drained = False
+        self.verbs = FakeVerbs(self)
 
     async def start(self) -> None:
         self.started = True
@@ -196,7 +279,7 @@ class FakeHost:
 
     async def export_state(self, stream_id: str) -> bytes:
         self.find(stream_id)
-        return b"\x00state"
+        return STATE
 
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
         return {name: len(self.streams[name].samples) if name in self.streams else 0 for name in stream_ids}

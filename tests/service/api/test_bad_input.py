@@ -139,7 +139,7 @@ async def test_what_is_wrong_is_told_by_a_code(
         ("GET", "/nothing", 404, "not_found"),
         ("GET", "/v1/streams/", 404, "not_found"),
         ("GET", "/v1/streams/a/b/c", 404, "not_found"),
-        ("PATCH", "/v1/streams/a", 405, "method_not_allowed"),
+        ("POST", "/v1/streams/a", 405, "method_not_allowed"),
         ("DELETE", "/livez", 405, "method_not_allowed"),
         ("GET", "/v1/ws", 404, "not_found"),
     ],

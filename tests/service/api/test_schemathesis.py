@@ -11,6 +11,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from liquid_core.spec import ModelSpec
+from service.api.answering import STATE
 from service.app import create_app
 from service.settings import Settings
 
@@ -21,6 +22,12 @@ def as_it_is(_: object, value: object) -> bytes:
     return str(value).encode(errors="surrogatepass")
 
 
+@schemathesis.serializer(STATE)
+def as_a_file(_: object, value: object) -> bytes:
+    """A state is any bytes for the document."""
+    return value if isinstance(value, bytes) else str(value).encode(errors="surrogatepass")
+
+
 documented = create_app(Settings())
 schema = schemathesis.openapi.from_dict(documented.openapi())
 schema.app = documented
@@ -28,6 +35,7 @@ OPERATIONS = {result.ok().definition.raw["operationId"]: result.ok() for result 
 WITH_INPUT = [name for name, operation in OPERATIONS.items() if operation.body or list(operation.iter_parameters())]
 #: Any text is lines, which are refused one by one.
 TAKES_ANYTHING = {"ingest"}
+
 
 bounded = settings(
     max_examples=20,

@@ -28,7 +28,7 @@ from service.settings import Settings
 from service.shard import answers, intake
 from service.shard.engine_choice import choose_engine
 from service.shard.host import StreamHost
-from service.store import Append, Appended, StoreUnavailable, StreamStore
+from service.store import Append, Appended, StoredStream, StoreUnavailable, StreamStore
 
 Arrays = dict[str, NDArray[Any]]
 

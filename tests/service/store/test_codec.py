@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core import ModelSpec
+from liquid_core.engine.records import Freeze, Label, Record, Reset, Restore, Sample, SpecChange, Unfreeze
 from service.store.codec import (
     Snapshot,
     decode_entry,
@@ -24,7 +25,13 @@ U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
 VALUES = st.lists(st.floats(), max_size=6).map(tuple)
 SAMPLES = st.builds(Sample, seq=U64, t=st.floats(), x=VALUES, y=st.none() | VALUES)
-RECORDS = SAMPLES | st.builds(Label, seq=U64, y=VALUES)
+SPECS = st.builds(ModelSpec, task=st.just("forecast"), features=st.just(("a",)), horizon=st.integers(1, 9))
+CONTROLS = st.one_of(
+    *(st.builds(plain) for plain in (Reset, Freeze, Unfreeze)),
+    st.builds(Restore, state=st.binary(max_size=200), keeps_numbers=st.booleans(), origin=st.text(max_size=9)),
+    st.builds(SpecChange, spec=SPECS),
+)
+RECORDS = SAMPLES | st.builds(Label, seq=U64, y=VALUES) | CONTROLS
 SNAPSHOTS = st.builds(
     Snapshot, stream_id=st.just("s"), incarnation=st.just("i"), position=U64, blob=st.binary(max_size=200)
 )
@@ -80,10 +87,27 @@ def test_the_format_of_an_entry_stays() -> None:
     assert decode_entry(golden).record == record
 
 
-@pytest.mark.parametrize(("at", "value", "message"), [(0, 2, "version 2"), (1, 9, "kind 9"), (32, 4, "length")])
-def test_an_entry_of_another_release_is_named_as_such(at: int, value: int, message: str) -> None:
-    """A whole entry with an unknown version or kind, or a length that is not its own, is refused with the reason."""
-    data = bytearray(encode_entry(Label(seq=1, y=(1.0,)), 1, 1))
+def test_the_format_of_a_control_stays() -> None:
+    """Its payload is a msgpack map that names what it is."""
+    data = encode_entry(Freeze(), 3, 7)
+    assert data[40:] == b"\x0d\0\0\0" + b"\x81\xa4type\xa6freeze"
+    assert decode_entry(data).record == Freeze()
+
+
+@pytest.mark.parametrize(
+    ("record", "at", "value", "message"),
+    [
+        (Label(seq=1, y=(1.0,)), 0, 2, "version 2"),
+        (Label(seq=1, y=(1.0,)), 1, 9, "kind 9"),
+        (Label(seq=1, y=(1.0,)), 32, 4, "length"),
+        (Reset(), 40, 99, "length"),
+        (Reset(), 50, 0, "control that this release cannot read"),
+    ],
+)
+def test_an_entry_of_another_release_is_named_as_such(record: Record, at: int, value: int, message: str) -> None:
+    """A whole entry with an unknown version, kind or control, or a length that is not its own, is refused with the
+    reason."""
+    data = bytearray(encode_entry(record, 1, 1))
     data[at] = value
     data[36:40] = struct.pack("<I", zlib.crc32(data[40:], zlib.crc32(data[:36])))
     with pytest.raises(StoreCorrupt, match=message):

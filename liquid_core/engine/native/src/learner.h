@@ -115,7 +115,7 @@ class Learner {
         results.surprise[seat.record] = outcome.surprise;
         results.anomaly[seat.record] = outcome.anomaly;
         results.drift[seat.record] = outcome.alarm;
-        seat.learns &= *row.integer(plan_->at.stream_samples) >= plan_->warmup;
+        seat.learns &= *row.integer(plan_->at.stream_samples) >= plan_->warmup && !is_frozen(row);
         return seat.learns;
     }
 
@@ -189,6 +189,9 @@ class Learner {
             if (!seat.advances) continue;
             any = true;
             const Row row = seat.row(*plan_);
+            const bool first = *row.integer(plan_->at.stream_seq) == 0;
+            double& last_t = *row.real(plan_->at.stream_last_t);
+            last_t = first ? records.t[seat.record] : larger(records.t[seat.record], last_t);
             seat.elapsed = static_cast<Real>(tick(row, records.t[seat.record]));
             const double* x = records.x + seat.record * plan_->features;
             take_sample(row, x, seat.inputs, seat.values);

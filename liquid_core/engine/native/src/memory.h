@@ -13,7 +13,7 @@ constexpr double kSeasonRate = 0.002, kMaxSeasonDistance = 16.0, kDepth = 0.8, k
 constexpr double kNegligible = 1e-9;
 constexpr int kMaxDeciding = 8, kSeasonInterval = 16;
 constexpr int kPeriodsBack[kPeriods] = {0, 1, 2, 6};
-constexpr double kFade = 0.9995, kMaxMixError = 3.0, kFloor = 1.0, kHeadStart = 3.0;                      // mix.py
+constexpr double kFade = 0.9998, kMaxMixError = 3.0, kFloor = 1.0, kHeadStart = 3.0;                      // mix.py
 
 // --- calendar ----------------------------------------------------------------------------------------------------------
 

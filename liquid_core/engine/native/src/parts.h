@@ -51,6 +51,9 @@ static inline int64_t modulo(int64_t a, int64_t b) {
     return rest < 0 ? rest + b : rest;
 }
 
+// Whether what the stream has learned stands still.
+static inline bool is_frozen(const Row& row) { return *row.array<uint8_t>(row.plan.at.stream_frozen) != 0; }
+
 // Clock.tick: elapsed time in typical gaps.
 static inline double tick(const Row& row, double t) {
     double &last_t = *row.real(row.plan.at.clock_last_t), &gap = *row.real(row.plan.at.clock_gap);

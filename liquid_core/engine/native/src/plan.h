@@ -11,6 +11,8 @@ namespace liquid {
     FIELD(stream_samples, "stream.samples")              \
     FIELD(stream_labels, "stream.labels")                \
     FIELD(stream_seq, "stream.seq")                      \
+    FIELD(stream_last_t, "stream.last_t")                \
+    FIELD(stream_frozen, "stream.frozen")                \
     FIELD(stream_updates, "stream.updates")              \
     FIELD(stream_skipped, "stream.skipped")              \
     FIELD(stream_hidden_resets, "stream.hidden_resets")  \

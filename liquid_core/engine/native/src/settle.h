@@ -151,8 +151,9 @@ static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int h
 // Tile._doubt
 template <class Real>
 static inline void doubt(const Plan& plan, Seat<Real>& seat, double factor) {
-    if (!plan.exact_readout || !(factor > 1.0)) return;
-    double* covariance = seat.row(plan).real(plan.at.readout_covariance);
+    const Row row = seat.row(plan);
+    if (!plan.exact_readout || !(factor > 1.0) || is_frozen(row)) return;
+    double* covariance = row.real(plan.at.readout_covariance);
     for (int h = 0; h < plan.num_horizons; ++h, covariance += triangle(plan.readout_features)) {
         inflate(covariance, plan.readout_features, factor, seat.seen);
     }
@@ -181,7 +182,7 @@ template <class Real>
 static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, const double* truth) {
     const Row row = seat.row(plan);
     const Offsets& at = plan.at;
-    const bool forecast = plan.task == Task::forecast;
+    const bool forecast = plan.task == Task::forecast, frozen = is_frozen(row);
     const int64_t* seen = row.integer(at.scaler_count);
     Outcome outcome;
     double worst = -1.0, farthest = 0.0;
@@ -216,14 +217,16 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
                 seat.learns = true;
                 seat.target[output] = within(residual / scale, -kMaxResidual, kMaxResidual);
                 worst = larger(worst, safe_divide(std::fabs(error), half_width));
-                update_mix(row, output, seat.target[output], said_of(row, slot, output), row.real(at.window_mixed)[entry]);
-                learn_autoregression(plan, seat, slot, output, seat.target[output]);
+                if (!frozen) {
+                    update_mix(row, output, seat.target[output], said_of(row, slot, output), row.real(at.window_mixed)[entry]);
+                    learn_autoregression(plan, seat, slot, output, seat.target[output]);
+                }
                 update_radius(row, output, std::fabs(error) > half_width);
             }
             update_square(row.integer(at.residual_count)[output], row.real(at.residual_square)[output], residual,
                           plan.scaler_rate);
         }
-        learn_linear(plan, seat, slot, h);
+        if (!frozen) learn_linear(plan, seat, slot, h);
         if (known > 0) {
             update_errors(row, h, errors / known, naive_errors / known);
             if (outcome.surprise < 0) outcome.surprise = distances / known;
@@ -242,6 +245,7 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
     const int64_t slot = modulo(seat.anchor, plan.window_length);
     const double* probabilities = row.real(at.window_prediction) + slot * plan.outputs;
     const double* base = row.real(at.window_base) + slot * plan.tracks;
+    const bool frozen = is_frozen(row);
     int likeliest = 0, guessed = 0;
     double probability = 0.0, farthest = 0.0;
     for (int c = 0; c < plan.outputs; ++c) {
@@ -251,14 +255,16 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
         if (right) probability = probabilities[c];
         seat.target[c] = right ? 1.0 : 0.0;
         seat.scaled[c] = 1;
-        const double wanted = seat.target[c] - base[c];
-        update_mix(row, c, wanted, said_of(row, slot, c), row.real(at.window_mixed)[slot * plan.outputs + c]);
-        learn_autoregression(plan, seat, slot, c, wanted);
+        if (!frozen) {
+            const double wanted = seat.target[c] - base[c];
+            update_mix(row, c, wanted, said_of(row, slot, c), row.real(at.window_mixed)[slot * plan.outputs + c]);
+            learn_autoregression(plan, seat, slot, c, wanted);
+        }
         update_radius(row, c, false);
         farthest = larger(farthest, update_level(row, c, seat.target[c]));
         update_square(row.integer(at.residual_count)[c], row.real(at.residual_square)[c], 0.0, plan.scaler_rate);
     }
-    learn_linear(plan, seat, slot, 0);
+    if (!frozen) learn_linear(plan, seat, slot, 0);
     seat.learns = true;
     const double error = likeliest != label ? 1.0 : 0.0;
     const double naive = guessed != label ? 1.0 : 0.0;

@@ -26,13 +26,20 @@ RESULTS = ("prediction", "half_width", "anomaly", "surprise", "drift", "update")
 
 
 @settings(max_examples=40, deadline=None)
-@given(spec=specs(), seed=st.integers(0, 99), num_samples=st.sampled_from([14, 14, 50]))
-def test_every_step_is_the_references(spec: ModelSpec, seed: int, num_samples: int) -> None:
-    """In float64, from the same row, one record leads both engines to the same row and answer, to 1e-10."""
+@given(
+    spec=specs(),
+    seed=st.integers(0, 99),
+    num_samples=st.sampled_from([14, 14, 50]),
+    frozen=st.sampled_from([(0, 0), (0, 0), (5, 9), (10, 99)]),
+)
+def test_every_step_is_the_references(spec: ModelSpec, seed: int, num_samples: int, frozen: tuple[int, int]) -> None:
+    """In float64, from the same row, one record leads both engines to the same row and answer, to 1e-10; learned from
+    or, from one record to another one, frozen."""
     reference, native = TorchEngine(spec, np.float64), NativeEngine(spec, np.float64)
     ours, theirs = Slab(native.layout), Slab(reference.layout)
     slot, other = ours.load(native.initial_row()), theirs.load(reference.initial_row())
-    for record in history(spec, seed, num_samples):
+    for number, record in enumerate(history(spec, seed, num_samples)):
+        reference.layout.views(theirs.rows)["stream.frozen"][other] = frozen[0] <= number < frozen[1]
         # Each step starts from the reference's row: a difference in the last bit must not grow over many steps.
         ours.rows[slot] = theirs.rows[other]
         found = native.step(ours, [slot], [record])
