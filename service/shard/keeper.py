@@ -15,6 +15,7 @@ from contextlib import suppress
 
 import structlog
 
+from service import clock
 from service.metrics import Metrics
 from service.shard.healing import Healer
 from service.shard.ownership import Ownership
@@ -69,6 +70,7 @@ class Keeper:
         self._on_lost = on_lost
         self._run_id = ""
         self._serving = False
+        self._former_owner_until = float("-inf")
         self._probe_s = FIRST_PROBE_S
 
     async def take(self, *, by_force: bool) -> None:
@@ -113,17 +115,28 @@ class Keeper:
             self._serving = False
             async with self._working:
                 await self._on_lost()
-        if not self._ownership.held:
-            times_shut = self._gate.times_shut
-            try:
-                await self._ownership.take()
-            except ShardsHeld:
-                self._gate.open(if_times_shut=times_shut)  # it has answered
-                raise
-            self._gate.open(if_times_shut=times_shut)
-            await self._begin()
-        else:
+        if self._ownership.held:
             await self._keep()
+        else:
+            await self._stand_by()
+
+    async def _stand_by(self) -> None:
+        times_shut = self._gate.times_shut
+        try:
+            run_id = await self._store.run_id()
+            if run_id != self._run_id:
+                # A store that has started anew may have lost a lease that is alive, with more. The owner has all that
+                # in memory, and goes first.
+                self._run_id, self._former_owner_until = run_id, clock.now() + self._ownership.lease_s
+            if clock.now() < self._former_owner_until:
+                self._gate.open(if_times_shut=times_shut)
+                return
+            await self._ownership.take()
+        except ShardsHeld:
+            self._gate.open(if_times_shut=times_shut)  # it has answered
+            raise
+        self._gate.open(if_times_shut=times_shut)
+        await self._begin()
 
     async def _begin(self) -> None:
         self._serving = True

@@ -40,12 +40,14 @@ class Archive:
         entries = self._server.value(self._keys.log(stream_id))
         if isinstance(entries, list):
             return entry_position(entries[-1])
-        snapshots = self._server.value(self._keys.snapshots(stream_id))
-        return int(snapshots.get(b"position", 0)) if isinstance(snapshots, dict) else 0
+        return int(self._meta(stream_id).get(b"position", 0))
+
+    def _meta(self, stream_id: str) -> dict[bytes, bytes]:
+        meta = self._server.value(self._keys.meta(stream_id))
+        return meta if isinstance(meta, dict) else {}
 
     def _identity(self, stream_id: str) -> bytes | None:
-        meta = self._server.value(self._keys.meta(stream_id))
-        return meta.get(b"incarnation") if isinstance(meta, dict) else meta if isinstance(meta, bytes) else None
+        return self._meta(stream_id).get(b"incarnation")
 
     def _current(self, stream_id: str) -> Life | None:
         identity = self._identity(stream_id)
@@ -67,16 +69,12 @@ class Archive:
                 life.writes.append(Written(self._now_s(), entry.position, entry.token_epoch, entry.record))
 
     def _born(self, stream_id: str) -> None:
-        identity = self._identity(stream_id)
-        meta = self._server.value(self._keys.meta(stream_id))
-        data = meta.get(b"meta") if isinstance(meta, dict) else meta
-        if identity is None or not isinstance(data, bytes):
-            return
-        life = self._lives.get((stream_id, identity))
-        if life is None:
-            spec = msgspec.json.decode(data, type=StreamMeta).spec
-            life = self._lives[stream_id, identity] = Life(stream_id, spec, self._now_s())
-        life.died_at = None
+        meta = self._meta(stream_id)
+        key = (stream_id, meta[b"incarnation"])
+        if key not in self._lives:
+            spec = msgspec.json.decode(meta[b"meta"], type=StreamMeta).spec
+            self._lives[key] = Life(stream_id, spec, self._now_s())
+        self._lives[key].died_at = None
 
     def _died(self, stream_id: str) -> None:
         for life in self._lives.values():
