@@ -36,6 +36,8 @@ SPARE = 64
 #: How long a client may leave its answers lying, and a closed connection what it still has to take.
 STALLED_S = 15.0
 SWEEP_INTERVAL_S = 1.0
+#: Of a request's line and headers.
+MAX_HEAD_BYTES = 64 * 1024
 #: A refused body that is read to its end, so that the connection can be used again.
 _SMALL_BODY = 64 * 1024
 
@@ -54,12 +56,20 @@ class HttpConnection(HttpToolsProtocol):
         self.access_log = False
         self._services: Services = self.config.app.state.services  # type: ignore[union-attr]
         self._is_refused = False
+        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.head_since = self.loop.time()
         if len(self.connections) > self._services.max_connections + SPARE:
             transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._head_bytes = 0 if self.head_since is None else self._head_bytes + len(data)
+        # The parser would collect a head, or a single header, without end.
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._end_with(Problem("malformed", f"the head of a request may have {MAX_HEAD_BYTES} bytes."))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -118,7 +128,10 @@ class HttpConnection(HttpToolsProtocol):
         self.stalled_since = None
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - a problem says it in our words
-        self.transport.write(_response(Problem("malformed", "this is not HTTP as this server reads it."), ends=True))
+        self._end_with(Problem("malformed", "this is not HTTP as this server reads it."))
+
+    def _end_with(self, problem: Problem) -> None:
+        self.transport.write(_response(problem, ends=True))
         self.transport.close()
 
 

@@ -46,7 +46,7 @@ from service.shard.engine_choice import EngineChoice, threads_of
 from service.shard.eviction import Eviction
 from service.shard.healing import Healer
 from service.shard.history import HistoryBook
-from service.shard.hydration import Hydration
+from service.shard.hydration import MAX_TOGETHER, Hydration
 from service.shard.keeper import Keeper
 from service.shard.listing import Listing
 from service.shard.loading import Loader
@@ -431,13 +431,19 @@ class StreamHost:
     async def last_seqs(self, stream_ids: Iterable[str]) -> dict[str, int]:
         """Number of the last sample of each of these streams; streams that do not exist are left out."""
         await self._is_stale()
-        found = {}
-        for stream_id in stream_ids:
+        found: dict[str, int] = {}
+
+        async def look(stream_id: str) -> None:
             try:
                 _, found[stream_id] = await self.read(stream_id, _last_seq)
             except Problem as problem:
                 if problem.code != "stream_not_found":
                     raise
+
+        # Cold ones come together; not all at once, or they would push each other out of memory.
+        wanted = list(dict.fromkeys(stream_ids))
+        for start in range(0, len(wanted), MAX_TOGETHER):
+            await asyncio.gather(*map(look, wanted[start : start + MAX_TOGETHER]))
         return found
 
 

@@ -72,11 +72,23 @@ async def test_a_greedy_stream_leaves_room_for_others(late: httpx.AsyncClient, h
     assert {answer.status_code for answer in await asyncio.gather(*polite)} == {200}
 
 
+async def test_a_loop_that_is_late_once_is_not_late(client: httpx.AsyncClient, app: FastAPI, host) -> None:
+    """A snapshot, or a neighbour on the machine: it has to last."""
+    host.spec_of_all = ModelSpec(task="forecast", features=("x",))
+    host.is_open.clear()
+    for lag in (1.0, 1.0, 1.0, 0.0) * 5:
+        app.state.services.admission.adapt(lag)
+    waiting = [send(client, f"stream-{number}") for number in range(4 * FEWEST)]
+    await all_in(host, 4 * FEWEST)
+    host.is_open.set()
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
+
+
 async def test_a_punctual_loop_takes_more_and_more(late: httpx.AsyncClient, app: FastAPI, host) -> None:
     """As long as more is asked for."""
     waiting = [send(late, f"stream-{number}") for number in range(FEWEST)]
     await all_in(host, FEWEST)
-    for _ in range(5):
+    for _ in range(10):
         app.state.services.admission.adapt(0.0)
     more = [send(late, f"more-{number}") for number in range(10)]
     await all_in(host, FEWEST + 10)

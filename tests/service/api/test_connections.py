@@ -25,6 +25,13 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.connections.SWEEP_INTERVAL_S", 0.02)
 
 
+@pytest.fixture(autouse=True)
+def _short_pipes(server: Server) -> None:
+    """The kernel holds little of what is sent and not read: otherwise it would be megabytes."""
+    for listening in server.servers[0].sockets:
+        listening._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # type: ignore[attr-defined]
+
+
 @asynccontextmanager
 async def raw(address: str, *, small: bool = False) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A bare connection; `small`: with little room for what the server sends."""
@@ -101,7 +108,7 @@ async def test_a_socket_that_is_never_read_is_cut(
     name, _, port = address.partition(":")
     plain = socket.create_connection((name, int(port)))
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client = await connect(f"ws://{address}/v1/ws", sock=plain, close_timeout=0.1)
+    client = await connect(f"ws://{address}/v1/ws", sock=plain, close_timeout=0.1, ping_interval=None)
     client.transport.pause_reading()
     sending = asyncio.create_task(send_for_ever(client))
     while not cut(server, "stalled"):
@@ -164,6 +171,23 @@ async def test_what_is_not_http_is_a_problem(address: str, nonsense: bytes) -> N
     assert json.loads(body)["code"] == "malformed"
 
 
+@pytest.mark.parametrize("piece", [b"X: " + b"x" * 1000 + b"\r\n", b"x" * 1000])
+async def test_a_head_is_bounded(address: str, piece: bytes) -> None:
+    """In headers, and in a header."""
+    async with raw(address) as (reader, writer):
+        writer.write(f"GET /livez HTTP/1.1\r\nHost: {address}\r\nX: ".encode())
+        ending = asyncio.create_task(ends(reader))
+        sent = 0
+        while not ending.done() and sent < 1000:
+            writer.write(piece)
+            sent += 1
+            await asyncio.sleep(0)
+        head, _, body = (await ending).partition(b"\r\n\r\n")
+    assert sent < 1000
+    if head:  # what was sent after the end may have taken the answer with it
+        assert json.loads(body)["code"] == "malformed"
+
+
 async def test_bodies_are_bounded_together(app: FastAPI, address: str) -> None:
     """Each may be as large as it may be, but not all at the same time."""
     services = app.state.services
@@ -190,7 +214,8 @@ async def busy(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     monkeypatch.setattr("service.api.admission.FEWEST", 2)
     monkeypatch.setattr("service.api.admission.MOST", 2)
     admission = app.state.services.admission
-    admission.adapt(1.0)
+    for _ in range(20):
+        admission.adapt(1.0)
     for _ in range(2):
         admission.enter("/v1/streams/greedy/samples")
     return app
