@@ -3,7 +3,7 @@
 The streams in memory are the fold of everything that was acknowledged, so as long as this process lives nothing is
 lost: where a stream's log ends before its memory does, the whole state is written as a snapshot at its position, and
 the log goes on from there. Where the log has *more* than memory (an append whose answer was lost arrived after all),
-the log is right: the memory is given up, and the next touch reads the stream anew.
+the log is right, and the stream is read anew.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Healer:
     async def reconcile(self, streams: Sequence[HotStream]) -> None:
         """Compare with the store, and mend what is short there; to be called while no micro-batch is on its way.
 
-        Afterwards each of `streams` is in doubt no more, or abandoned.
+        Afterwards each of `streams` is in doubt no more, or abandoned and on its way back.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Healer:
             for stream, tail in tails:
                 if _is_elsewhere(stream, tail):
                     log.warning("log_is_ahead", stream_id=stream.id, memory=stream.position)
-                    await self._table.abandon(stream)
+                    await self._table.read_anew(stream)
                 elif tail is None or tail.position < stream.position:
                     short.append((stream, 0 if tail is None else tail.position))
                 else:
@@ -91,8 +91,8 @@ class Healer:
             outcomes = await self._store.mend([mend for _, _, mend in found])
         for (stream, tail, mend), outcome in zip(found, outcomes, strict=True):
             if outcome != "mended":
-                # It got more, or became another stream, in the moment between; the next touch reads what is there.
-                await self._table.abandon(stream)
+                # It got more, or became another stream, in the moment between.
+                await self._table.read_anew(stream)
                 continue
             log.warning("log_mended", stream_id=stream.id, store=tail, memory=mend.position)
             self._metrics.store_mended_streams.inc()

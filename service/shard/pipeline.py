@@ -245,7 +245,7 @@ class Pipeline:
                 log.error(f"log_{appended.outcome}", stream_id=stream.id, log=appended.tail)
                 failed[stream.id] = _read_anew()
                 if appended.tail >= append.first_position:
-                    await self._table.abandon(stream)  # the log has more than memory, so it is right
+                    await self._table.read_anew(stream)  # the log has more than memory, so it is right
                 else:
                     await self._table.withdraw([stream], doubtful=True)
         return failed

@@ -265,6 +265,16 @@ class StreamTable:
             del self._hot[hot.id]
             await self._room.run(partial(self._unload, hot))
 
+    async def read_anew(self, hot: HotStream) -> None:
+        """Abandon a stream's memory, and let it come back without waiting for its next touch.
+
+        As long as a stream is not in memory, a store that loses it has lost it.
+        """
+        await self.abandon(hot)
+        if hot.id not in self._hot and hot.id not in self._coming:
+            self._idle.add(hot.id)
+            self._bring(hot.id)
+
     async def abandon_all(self) -> None:
         """Forget every stream's memory, at once."""
         self._era += 1
