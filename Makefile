@@ -1,4 +1,4 @@
-# make demo | test | serve | bench-engine | bench-accuracy | bench-recovery | bench-overload | bench-store | lint | format | clean
+# make demo | test | test-faults | serve | bench-engine | bench-accuracy | bench-recovery | bench-overload | bench-store | lint | format | clean
 #
 # Each target sets up what it needs in .venv, and does so again when pyproject.toml, constraints-cpu.txt or what the
 # kernels are built from change.
@@ -10,11 +10,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := liquid_core service clients benchmarks tests
 
-.PHONY: demo test serve bench-engine bench-accuracy bench-recovery bench-overload bench-store lint format clean help
+.PHONY: demo test test-faults serve bench-engine bench-accuracy bench-recovery bench-overload bench-store lint format clean help
 
 help:
 	@echo "make demo            start the service, replay real data through it, show what was learned (KEEP=1 leaves it running)"
 	@echo "make test            run all tests"
+	@echo "make test-faults     kill, freeze, fill and cut off servers and stores in every way there is, a quarter of an hour"
 	@echo "make serve           run the service on http://127.0.0.1:8765"
 	@echo "make lint            ruff and mypy"
 	@echo "make bench-engine    time the engines beside their peers, thoroughly; in two minutes with ARGS=--quick"
@@ -34,6 +35,10 @@ serve: $(VENV)/.installed-demo
 # One thread for torch in each of the two workers: streams are small, and more threads only get in each other's way.
 test: $(VENV)/.installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Every fault that one machine can be given; ends with a table of what was acknowledged, and lost: nothing.
+test-faults: $(VENV)/.installed-test
+	LIQUIDSTREAM_FAULTS=all OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/faults $(ARGS)
 
 bench-engine: $(VENV)/.installed-test
 	@$(BIN)/python -m benchmarks.engine $(ARGS)
