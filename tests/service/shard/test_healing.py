@@ -225,6 +225,7 @@ async def test_an_append_that_arrives_after_it_was_given_up(rig: Rig, monkeypatc
     ]
     assert [result.duplicate for result in await feed(rig, "forecast", 2, first=4)] == [True, True]
     await assert_is_the_fold(rig, "forecast", 5)
+    assert rig.value("hydrations_total") == 1, "memory has caught up with the log, and was never given up"
 
 
 async def test_an_append_that_arrives_between_two_others_changes_nothing(
