@@ -13,7 +13,7 @@ import argparse
 import gc
 import time
 
-from tests.simulation.checker import violations
+from tests.simulation.checker import short, violations
 from tests.simulation.faults import ALL, Fault
 from tests.simulation.history import History
 from tests.simulation.sweep import faults_of
@@ -75,13 +75,13 @@ def _happened(played: Run) -> list[tuple[float, str]]:
 def _told(history: History) -> list[tuple[float, str]]:
     """What was written and what clients were told, a line each."""
     lines = [
-        (ack.acked_at, f"ack    {ack.stream_id} {type(ack.record).__name__.lower()} {ack.record.seq}"
+        (ack.acked_at, f"ack    {ack.stream_id} {short(ack.record)}"
                f"{' again' if ack.duplicate else ''}, sent at {ack.sent_at:.4f}")
         for ack in history.acks
     ]  # fmt: skip
     lines += [
-        (written.at, f"log    {life.stream_id} {written.position}: {type(written.record).__name__.lower()} "
-                     f"{written.record.seq} by epoch {written.epoch}")
+        (written.at, f"log    {life.stream_id} {written.position}: {short(written.record)} "
+                     f"by epoch {written.epoch}")
         for life in history.lives
         for written in life.writes
     ]  # fmt: skip

@@ -43,7 +43,7 @@ def logs_are_in_order(history: History) -> Iterator[str]:
         for written in log:
             if isinstance(written.record, Sample):
                 seen.add(written.record.seq)
-            elif written.record.seq not in seen:
+            elif isinstance(written.record, Label) and written.record.seq not in seen:
                 yield f"{_name(life)}: the label of sample {written.record.seq} comes before it"
         for seq, count in labelled.items():
             if count > 1:
@@ -56,7 +56,7 @@ def nothing_is_invented(history: History) -> Iterator[str]:
         sent = {_key(record) for record in history.sent.get(life.stream_id, ())}
         for written in life.writes:
             if _key(written.record) not in sent:
-                yield f"{_name(life)}: nobody sent {written.record}"
+                yield f"{_name(life)}: nobody sent {short(written.record)}"
 
 
 def owners_follow_each_other(history: History) -> Iterator[str]:
@@ -86,10 +86,10 @@ def acknowledged_is_kept(history: History) -> Iterator[str]:
         if sum(count == 1 for count in counts) >= 1 and all(count <= 1 for count in counts):
             continue
         if any(count > 1 for count in counts):
-            yield f"{ack.stream_id}: {_short(ack.record)} is there more than once"
+            yield f"{ack.stream_id}: {short(ack.record)} is there more than once"
         elif not _excused(history, ack):
             yield (
-                f"{ack.stream_id}: {_short(ack.record)} was acknowledged at {ack.acked_at:.3f} s and is not there, "
+                f"{ack.stream_id}: {short(ack.record)} was acknowledged at {ack.acked_at:.3f} s and is not there, "
                 f"{'though it could be healed' if _loss_at(history, ack) else 'though nothing was lost'}"
             )
 
@@ -214,12 +214,14 @@ def _key(record: Record) -> str:
     return repr(record)
 
 
-def _short(record: Record) -> str:
-    return f"{type(record).__name__.lower()} {record.seq}"
+def short(record: Record) -> str:
+    """A record for people: its kind, and the number of the sample that it is, or is about."""
+    number = f" {record.seq}" if isinstance(record, Sample | Label) else ""
+    return f"{type(record).__name__.lower()}{number}"
 
 
 def _name(life: Life) -> str:
     return f"{life.stream_id} of {life.born_at:.3f} s"
 
 
-__all__ = ["RULES", "SETTLED_S", "violations"]
+__all__ = ["RULES", "SETTLED_S", "short", "violations"]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 from safetensors.numpy import load
 
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.records import Label, Observation, Sample
 from service.messages import LabelIn, LabelResult, ProblemItem, SampleIn, SampleResult, StreamInfo
 from service.problems import Problem
 from tests.simulation.history import Ack, History, Read, Removal, Told
@@ -21,6 +21,8 @@ from tests.simulation.server import Server, Unreachable
 _TIMEOUT_S = 6.0
 #: Codes by which a server asks for patience.
 _TRY_AGAIN = frozenset({"store_unavailable", "store_full", "fenced", "draining", "overloaded"})
+#: A stream that was reset knows its earlier samples' labels no more, so going back to such a sample does not help.
+_MOST_TIMES_BACK = 20
 #: Codes by which it says that its stream is shorter than the client thinks.
 _BEHIND = frozenset({"seq_gap", "label_unknown"})
 
@@ -88,7 +90,7 @@ class Caller:
     async def think(self, mean_s: float) -> None:
         await asyncio.sleep(exponential(self.random, mean_s))
 
-    async def send(self, plan: Plan, records: Sequence[Record], spoilt: Any = None) -> list[Any] | Problem | None:
+    async def send(self, plan: Plan, records: Sequence[Observation], spoilt: Any = None) -> list[Any] | Problem | None:
         """Send records of one kind, and note which of them are acknowledged; their outcomes, or why there are none.
 
         Parameters
@@ -115,7 +117,7 @@ class Caller:
                 history.acks.append(_ack(stream_id, record, outcome, sent_at, self.network.now()))
         return answer
 
-    def _note_refusal(self, plan: Plan, record: Record, outcome: ProblemItem) -> None:
+    def _note_refusal(self, plan: Plan, record: Observation, outcome: ProblemItem) -> None:
         if outcome.problem["code"] in _BEHIND:
             expected = outcome.problem.get("expected_seq", record.seq)
             self.network.history.told.append(Told(plan.stream_id, self.network.now(), expected))
@@ -136,6 +138,7 @@ class Feeder(Caller):
         self._ends = ends
         #: How far it has got.
         self.place = 0
+        self._times_back = 0
 
     async def create(self) -> None:
         answer = await self.until_told("create", self._plan.stream_id, self._plan.spec)
@@ -156,7 +159,7 @@ class Feeder(Caller):
             else:
                 await self.pause(outcomes)
 
-    def _spoilt(self, chunk: Sequence[Record]) -> Any:
+    def _spoilt(self, chunk: Sequence[Observation]) -> Any:
         """Now and then something to be refused without harm to what comes with it."""
         if self.random.random() > 0.1:
             return None
@@ -165,14 +168,15 @@ class Feeder(Caller):
         wrong = [SampleIn(t=1e12, x=[1.0] * 7), SampleIn(t=1.0, x=[float("inf")]), SampleIn(t=2e15, x=[0.0], seq=2**50)]
         return self.random.choice(wrong)
 
-    def _move_on(self, chunk: Sequence[Record], outcomes: Sequence[Any]) -> None:
+    def _move_on(self, chunk: Sequence[Observation], outcomes: Sequence[Any]) -> None:
         for record, outcome in zip(chunk, outcomes, strict=True):
             if not isinstance(outcome, ProblemItem):
                 self.place += 1
                 continue
             code = outcome.problem["code"]
-            if code in _BEHIND:
+            if code in _BEHIND and self._times_back < _MOST_TIMES_BACK:
                 # As a client does that asks where its stream is: go back to there.
+                self._times_back += 1
                 seq = outcome.problem.get("expected_seq", record.seq)
                 self.place = self._plan.place_of_sample(min(seq, record.seq))
                 return
@@ -200,6 +204,15 @@ class Shadow(Caller):
             chunk = _of_one_kind(self._plan.records[place : place + self.random.choice([1, 2, 3])])
             if chunk:
                 await self.send(self._plan, chunk)
+
+
+class Tinkerer(Caller):
+    """Freezes a stream, lets it learn again, or has it begin anew, and asks no second time what became of it."""
+
+    async def tinker(self, stream_id: str, times: int, mean_s: float) -> None:
+        for _ in range(times):
+            await self.think(mean_s)
+            await self.call(f"verbs.{self.random.choice(['freeze', 'unfreeze', 'reset'])}", stream_id, None)
 
 
 class Reader(Caller):
@@ -232,9 +245,9 @@ class Remover(Caller):
         self.network.history.removals.append(Removal(stream_id, sent_at, self.network.now()))
 
 
-def _of_one_kind(records: Sequence[Record]) -> list[Record]:
+def _of_one_kind(records: Sequence[Observation]) -> list[Observation]:
     """The first records up to where samples change to labels or labels to samples; a request holds one kind."""
-    chunk: list[Record] = []
+    chunk: list[Observation] = []
     for record in records:
         if chunk and type(record) is not type(chunk[0]):
             break
@@ -242,11 +255,11 @@ def _of_one_kind(records: Sequence[Record]) -> list[Record]:
     return chunk
 
 
-def _ack(stream_id: str, record: Record, outcome: SampleResult | LabelResult, sent_at: float, now: float) -> Ack:
+def _ack(stream_id: str, record: Observation, outcome: SampleResult | LabelResult, sent_at: float, now: float) -> Ack:
     predictions = None
     if isinstance(record, Sample) and isinstance(outcome, SampleResult) and outcome.predictions is not None:
         predictions = msgspec.to_builtins(outcome.predictions)
     return Ack(stream_id, record, sent_at, now, predictions, outcome.duplicate)
 
 
-__all__ = ["Caller", "Feeder", "Network", "Reader", "Remover", "Shadow"]
+__all__ = ["Caller", "Feeder", "Network", "Reader", "Remover", "Shadow", "Tinkerer"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import msgspec
 
+from liquid_core import control
 from liquid_core.engine.engine import Engine, build_engine
-from liquid_core.engine.records import Record, Sample
+from liquid_core.engine.records import Record, Sample, is_observation
 from liquid_core.engine.slab import Slab
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
@@ -47,17 +49,28 @@ def fold(spec: ModelSpec, records: Sequence[Record], positions: Collection[int])
     folded = Folded()
     done = 0
     for stop in sorted({*positions, len(records)}):
-        part = records[done:stop]
-        results = engine.step(slab, [slot] * len(part), part) if part else None
-        for index, record in enumerate(part):
-            if isinstance(record, Sample) and results is not None:
-                made = answers.predictions(spec, results.prediction[index], results.half_width[index])
-                folded.predictions[done + index + 1] = msgspec.to_builtins(made)
-        done = stop
+        for observed, run in groupby(records[done:stop], key=is_observation):
+            part = list(run)
+            if observed:
+                folded.predictions |= _step(spec, slab, slot, part, first=done + 1)
+            else:
+                for record in part:
+                    slab.rows[slot] = control.apply(record, slab.read(slot), engine, engine)
+            done += len(part)
         if stop in positions:
             state = StreamState(spec=spec, row=slab.read(slot), numerics=engine.numerics)
             folded.states[stop] = state.to_bytes(engine.layout)
     return folded
+
+
+def _step(spec: ModelSpec, slab: Slab, slot: int, records: Sequence[Any], *, first: int) -> dict[int, Any]:
+    """Step samples and labels; what was predicted, by position."""
+    results = engine_of(spec).step(slab, [slot] * len(records), records)
+    return {
+        position: msgspec.to_builtins(answers.predictions(spec, results.prediction[index], results.half_width[index]))
+        for index, (position, record) in enumerate(enumerate(records, first))
+        if isinstance(record, Sample)
+    }
 
 
 __all__ = ["Folded", "engine_of", "fold"]

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from liquid_core.engine.records import Record
+from liquid_core.engine.records import Observation, Record
 from liquid_core.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """A record that a client was told is in its stream."""
+    """A sample or label that a client was told is in its stream."""
 
     stream_id: str
-    record: Record
+    record: Observation
     sent_at: float
     acked_at: float
     #: What was predicted; `None` for a label, and for a repeated sample whose answer is no longer kept.

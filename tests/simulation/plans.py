@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.records import Label, Observation, Sample
 from liquid_core.spec import ModelSpec
 from service.messages import LabelIn, SampleIn
 from service.shard import answers
@@ -41,9 +41,9 @@ class Plan:
 
     stream_id: str
     spec: ModelSpec
-    records: tuple[Record, ...]
+    records: tuple[Observation, ...]
 
-    def request_item(self, record: Record) -> SampleIn | LabelIn:
+    def request_item(self, record: Observation) -> SampleIn | LabelIn:
         """A record as a client sends it."""
         y = None if record.y is None else answers.label(self.spec, record.y)
         if isinstance(record, Label):
@@ -65,7 +65,7 @@ def draw_plan(random_: random.Random, stream_id: str, life: int) -> Plan:
     The samples of a later life have later times: those of a former one that are still on their way hinder none.
     """
     spec = spec_of(random_.randrange(len(_SPECS)))
-    records: list[Record] = []
+    records: list[Observation] = []
     late: list[Label] = []
     t = 1.7e9 + 1000.0 * life
     for seq in range(1, random_.randint(6, 16)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from service.metrics import Metrics
@@ -98,7 +99,7 @@ class Server:
     async def _answer(self, client: Process, reply: asyncio.Future[Any], method: str, args: tuple[Any, ...]) -> None:
         answer: Any
         try:
-            answer = await getattr(self._host, method)(*args)
+            answer = await attrgetter(method)(self._host)(*args)
         except Problem as problem:
             answer = problem
         except Exception as error:

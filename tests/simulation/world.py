@@ -12,6 +12,7 @@ from unittest import mock
 
 import structlog
 
+from liquid_core.engine.records import Freeze, Reset, Unfreeze
 from service.problems import Problem
 from service.settings import Settings
 from service.shard import models
@@ -21,7 +22,7 @@ from service.store.connection import Connection
 from service.store.keys import Keys
 from tests.simulation.archive import Archive
 from tests.simulation.checker import SETTLED_S
-from tests.simulation.clients import Feeder, Reader, Remover, Shadow
+from tests.simulation.clients import Feeder, Reader, Remover, Shadow, Tinkerer
 from tests.simulation.faults import Fates, Fault
 from tests.simulation.fold import engine_of
 from tests.simulation.history import History, Loss
@@ -196,7 +197,7 @@ class World:
         haunting: list[asyncio.Task[None]] = []
         for number in range(lives):
             plan = draw_plan(chance, stream_id, number)
-            self.history.sent.setdefault(stream_id, []).extend(plan.records)
+            self.history.sent.setdefault(stream_id, [Freeze(), Unfreeze(), Reset()]).extend(plan.records)
             ends = asyncio.Event()
             seed = f"{self._seed}/{stream_id}/{number}"
             feeder = Feeder(self, f"{seed}/feeder", plan, ends)
@@ -205,6 +206,8 @@ class World:
             reader = Reader(self, f"{seed}/reader")
             haunting.append(asyncio.create_task(shadow.haunt()))
             haunting.append(asyncio.create_task(reader.look(stream_id, chance.randrange(6), 3.0)))
+            tinkerer = Tinkerer(self, f"{seed}/tinkerer")
+            haunting.append(asyncio.create_task(tinkerer.tinker(stream_id, chance.choice([0, 0, 1, 3]), 4.0)))
             feeding = asyncio.create_task(feeder.feed())
             if number < lives - 1:
                 await asyncio.wait({feeding}, timeout=chance.uniform(0.0, 8.0))
