@@ -12,7 +12,6 @@ from functools import partial
 
 import structlog
 
-from liquid_core.engine.admission import Ledger
 from liquid_core.engine.records import Control, Freeze, Restore, SpecChange, Unfreeze
 from service import clock
 from service.metrics import Metrics
@@ -20,7 +19,7 @@ from service.problems import Problem
 from service.shard.batcher import Waiting
 from service.shard.commands import Applied, Command
 from service.shard.models import EngineRoom
-from service.shard.streams import HotStream
+from service.shard.streams import HotStream, advance
 
 log = structlog.get_logger(__name__)
 
@@ -71,27 +70,11 @@ class Controls:
         """Apply controls that are in their logs; the outcome of each by its identity."""
         outcomes = {}
         for each in admitted:
-            await self._room.run(partial(self._apply, each.stream, each.record))
+            await self._room.run(partial(advance, self._room, each.stream, [each.record]))
             self._count(each.record, "applied")
             log.info("control_applied", stream_id=each.stream.id, control=_name(each.record), position=each.position)
             outcomes[id(each)] = Applied(duplicate=False)
         return outcomes
-
-    def _apply(self, stream: HotStream, control: Control) -> None:
-        """In the engine's thread: bring the stream to what the control makes of it, in another slab if need be."""
-        before = stream.model
-        after, row = self._room.fold(before, before.slab.read(stream.slot), [control])
-        views = after.engine.layout.views(row[None])
-        ledger = Ledger(after.spec, {name: view[0] for name, view in views.items()})
-        if after is before:
-            before.slab.write(stream.slot, row)
-        else:
-            # Not held against the limit on memory: it is in the log, and what it was leaves at once.
-            slot = after.slab.load(row)
-            before.slab.free(stream.slot)
-            stream.model, stream.slot = after, slot
-            self._room.release(before)
-        stream.ledger = ledger
 
     def _count(self, control: Control, result: str) -> None:
         self._metrics.controls.labels(control=_name(control), result=result).inc()

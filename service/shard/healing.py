@@ -3,13 +3,14 @@
 The streams in memory are the fold of everything that was acknowledged, so as long as this process lives nothing is
 lost: where a stream's log ends before its memory does, the whole state is written as a snapshot at its position, and
 the log goes on from there. Where the log has *more* than memory (an append whose answer was lost arrived after all),
-the log is right: the memory is given up, and the next touch reads the stream anew.
+memory catches up with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 import structlog
@@ -18,8 +19,8 @@ from service import clock
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
 from service.shard.snapshots import MAX_PER_CALL, Snapshotter, snapshot_of
-from service.shard.streams import HotStream, StreamForgotten, StreamTable
-from service.store import Mend, StoreError, StreamStore, Tail
+from service.shard.streams import HotStream, StreamForgotten, StreamTable, advance
+from service.store import LogEntry, Mend, StoreCorrupt, StoredStream, StoreError, StreamStore, Tail
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class Healer:
     async def reconcile(self, streams: Sequence[HotStream]) -> None:
         """Compare with the store, and mend what is short there; to be called while no micro-batch is on its way.
 
-        Afterwards each of `streams` is in doubt no more, or abandoned.
+        Afterwards each of `streams` is in doubt no more, or abandoned and on its way back.
 
         Raises
         ------
@@ -55,14 +56,29 @@ class Healer:
             short: list[tuple[HotStream, int]] = []
             for stream, tail in tails:
                 if _is_elsewhere(stream, tail):
-                    log.warning("log_is_ahead", stream_id=stream.id, memory=stream.position)
-                    await self._table.abandon(stream)
+                    await self._catch_up(stream)
                 elif tail is None or tail.position < stream.position:
                     short.append((stream, 0 if tail is None else tail.position))
                 else:
                     stream.doubtful = False
             for first in range(0, len(short), MAX_PER_CALL):
                 await self._mend(short[first : first + MAX_PER_CALL])
+
+    async def _catch_up(self, stream: HotStream) -> None:
+        """Apply what the log has beyond memory; a stream that is another one by now is read anew."""
+        log.warning("log_is_ahead", stream_id=stream.id, memory=stream.position)
+        [stored] = await self._store.read_streams([stream.id])
+        beyond = _entries_beyond(stream, stored)
+        try:
+            await self._room.run(partial(advance, self._room, stream, [entry.record for entry in beyond]))
+        except Exception:
+            log.exception("catching_up_failed", stream_id=stream.id)
+            beyond = []
+        if not beyond:
+            await self._table.read_anew(stream)
+            return
+        stream.position = beyond[-1].position
+        stream.doubtful = False
 
     async def _tails(self, streams: Sequence[HotStream]) -> list[tuple[HotStream, Tail | None]]:
         """Where the streams' logs end; a stream that the store cannot tell of is abandoned, and the others go on."""
@@ -91,14 +107,22 @@ class Healer:
             outcomes = await self._store.mend([mend for _, _, mend in found])
         for (stream, tail, mend), outcome in zip(found, outcomes, strict=True):
             if outcome != "mended":
-                # It got more, or became another stream, in the moment between; the next touch reads what is there.
-                await self._table.abandon(stream)
+                # It got more, or became another stream, in the moment between.
+                await self._table.read_anew(stream)
                 continue
             log.warning("log_mended", stream_id=stream.id, store=tail, memory=mend.position)
             self._metrics.store_mended_streams.inc()
             self._metrics.store_mended_records.inc(mend.position - tail)
             stream.snapshot_position, stream.snapshot_at = mend.position, clock.now()
             stream.doubtful = False
+
+
+def _entries_beyond(stream: HotStream, stored: StoredStream | StoreCorrupt | None) -> list[LogEntry]:
+    """What the log has after the last record in memory; nothing where the two do not fit together."""
+    if not isinstance(stored, StoredStream) or stored.incarnation != stream.incarnation:
+        return []
+    beyond = [entry for entry in stored.entries if entry.position > stream.position]
+    return beyond if beyond and beyond[0].position == stream.position + 1 else []
 
 
 def _is_elsewhere(stream: HotStream, tail: Tail | None) -> bool:

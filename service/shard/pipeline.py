@@ -240,14 +240,12 @@ class Pipeline:
         self._metrics.log_append_duration_seconds.observe(clock.now() - started)
         self._metrics.log_append_entries.inc(len(fresh))
         failed: dict[str, Problem] = {}
-        for stream, append, appended in zip(_streams_of(fresh), appends, outcomes, strict=True):
+        for stream, appended in zip(_streams_of(fresh), outcomes, strict=True):
             if appended.outcome in ("mismatch", "missing"):
                 log.error(f"log_{appended.outcome}", stream_id=stream.id, log=appended.tail)
                 failed[stream.id] = _read_anew()
-                if appended.tail >= append.first_position:
-                    await self._table.abandon(stream)  # the log has more than memory, so it is right
-                else:
-                    await self._table.withdraw([stream], doubtful=True)
+        if failed:
+            await self._table.withdraw([stream for stream in _streams_of(fresh) if stream.id in failed], doubtful=True)
         return failed
 
     def _appends(self, fresh: Sequence[Admitted | AdmittedControl]) -> list[Append]:

@@ -16,6 +16,7 @@ import msgspec
 
 from liquid_core.engine.admission import Ledger
 from liquid_core.engine.layout import RowArrays
+from liquid_core.engine.records import Record
 from liquid_core.errors import EngineUnavailableError, SpecError
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
@@ -265,6 +266,16 @@ class StreamTable:
             del self._hot[hot.id]
             await self._room.run(partial(self._unload, hot))
 
+    async def read_anew(self, hot: HotStream) -> None:
+        """Abandon a stream's memory, and let it come back without waiting for its next touch.
+
+        As long as a stream is not in memory, a store that loses it has lost it.
+        """
+        await self.abandon(hot)
+        if hot.id not in self._hot and hot.id not in self._coming:
+            self._idle.add(hot.id)
+            self._bring(hot.id)
+
     async def abandon_all(self) -> None:
         """Forget every stream's memory, at once."""
         self._era += 1
@@ -297,6 +308,29 @@ class StreamTable:
         self._room.release(hot.model)
 
 
+def advance(room: EngineRoom, stream: HotStream, records: Sequence[Record]) -> None:
+    """Apply records that are in the stream's log, one after the other; to be called in the engine's thread.
+
+    Raises
+    ------
+    StreamForgotten
+        It is not in memory any more.
+    """
+    before = stream.model
+    after, row = room.fold(before, stream.state().row, records)
+    views = after.engine.layout.views(row[None])
+    ledger = Ledger(after.spec, {name: view[0] for name, view in views.items()})
+    if after is before:
+        before.slab.write(stream.slot, row)
+    else:
+        # Not held against the limit on memory: it is in the log, and what it was leaves at once.
+        slot = after.slab.load(row)
+        before.slab.free(stream.slot)
+        stream.model, stream.slot = after, slot
+        room.release(before)
+    stream.ledger = ledger
+
+
 def _retrieve(coming: asyncio.Task[HotStream]) -> None:
     """Take note of how a task ended: whoever waited for it may have gone."""
     if not coming.cancelled():
@@ -307,4 +341,4 @@ def not_for_this_engine(error: EngineUnavailableError) -> Problem:
     return Problem("engine_unavailable", f"{error} A server with --engine auto takes it.")
 
 
-__all__ = ["HotStream", "StreamForgotten", "StreamMeta", "StreamTable", "not_for_this_engine"]
+__all__ = ["HotStream", "StreamForgotten", "StreamMeta", "StreamTable", "advance", "not_for_this_engine"]

@@ -183,7 +183,8 @@ def test_fifty_megabytes_are_refused_by_every_way_in(http: httpx.Client) -> None
         assert _too_large(http, path, body, JSON)
     (line,) = http.post("/v1/ingest", content=body, headers=NDJSON).text.splitlines()
     assert _nacked(line) == "body_too_large"
-    assert _say(http, body) == "closed with 1009"
+    # What is left of it meets a closed connection, which may take the reason with it.
+    assert _say(http, body) in ("closed with 1009", "closed with None")
     assert _states(http) == before
 
 

@@ -202,20 +202,26 @@ async def alive(rig: Rig) -> HotStream:
     return await rig.host._table.get("forecast")
 
 
-async def test_an_append_that_arrives_after_it_was_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client's repetition is the same record at the same place, and is applied once; another one is refused."""
-    await create(rig, "forecast")
-    await feed(rig, "forecast", 3)
-    kept: list[Any] = []
+async def held_up(rig: Rig, items: Sequence[SampleIn]) -> list[Append]:
+    """Send samples whose append gets stuck on its way until it is given up; the append."""
+    kept: list[Append] = []
 
-    async def hold(batch: Any) -> list[Appended]:
+    async def hold(batch: Sequence[Append]) -> list[Appended]:
         kept[:] = batch
         raise StoreUnavailable("the test holds it up", outcome_unknown=True)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rig.store, "append", hold)
         with pytest.raises(Problem):
-            await rig.host.submit_samples("forecast", samples(tiny(), 2, first=4))
+            await rig.host.submit_samples("forecast", items)
+    return kept
+
+
+async def test_an_append_that_arrives_after_it_was_given_up(rig: Rig) -> None:
+    """The client's repetition is the same record at the same place, and is applied once; another one is refused."""
+    await create(rig, "forecast")
+    await feed(rig, "forecast", 3)
+    kept = await held_up(rig, samples(tiny(), 2, first=4))
     await until(lambda: rig.host.readiness().ready)
     await rig.store.append(kept)
     with pytest.raises(Problem, match="read anew"):
@@ -225,24 +231,14 @@ async def test_an_append_that_arrives_after_it_was_given_up(rig: Rig, monkeypatc
     ]
     assert [result.duplicate for result in await feed(rig, "forecast", 2, first=4)] == [True, True]
     await assert_is_the_fold(rig, "forecast", 5)
+    assert rig.value("hydrations_total") == 1, "memory has caught up with the log, and was never given up"
 
 
-async def test_an_append_that_arrives_between_two_others_changes_nothing(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_append_that_arrives_between_two_others_changes_nothing(rig: Rig) -> None:
     """Once another record has its position."""
     await create(rig, "forecast")
     await feed(rig, "forecast", 3)
-    kept: list[Any] = []
-
-    async def hold(batch: Any) -> list[Appended]:
-        kept[:] = batch
-        raise StoreUnavailable("the test holds it up", outcome_unknown=True)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(rig.store, "append", hold)
-        with pytest.raises(Problem):
-            await rig.host.submit_samples("forecast", samples(tiny(), 1, first=4, phase=1.0))
+    kept = await held_up(rig, samples(tiny(), 1, first=4, phase=1.0))
     await feed(rig, "forecast", 2, first=4)
     assert [appended.outcome for appended in await rig.store.append(kept)] == ["mismatch"]
     await feed(rig, "forecast", 2, first=6)
