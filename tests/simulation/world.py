@@ -268,6 +268,7 @@ class World:
     # --- what the nemesis does ---------------------------------------------------------------------------------------
 
     def unsettle(self) -> None:
+        """Note that servers came, went, or lost time just now."""
         self._unsettled.append(self._loop.time())
 
     def _can_be_healed(self, at: float) -> bool:
@@ -281,6 +282,9 @@ class World:
         else:
             lost = self.store.server.lose(writes)
             self.note(f"the store has lost {lost} writes")
+        owner = self.owner()
+        if owner is None or not owner.process.running:
+            self.unsettle()
         self._losses.append(self._loop.time())
 
     def damage_a_snapshot(self, random_: random.Random) -> None:
