@@ -9,7 +9,7 @@ import msgspec
 from river import datasets
 
 from liquid_core.engine.engine import build_engine
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.records import Label, Observation, Sample
 from liquid_core.engine.slab import Slab
 from liquid_core.spec import ModelSpec
 from service.settings import Settings
@@ -24,7 +24,7 @@ class Plan:
 
     stream_id: str
     spec: ModelSpec
-    records: list[Record]
+    records: list[Observation]
     #: By `seq` what was predicted.
     answers: dict[int, Any] = field(default_factory=dict)
     #: Records that were acknowledged, and how many of these acknowledgements said that it was a repeat.
@@ -39,7 +39,9 @@ class Plan:
 def water(stream_id: str, length: int, **model: Any) -> Plan:
     """Hourly water flow with its own gaps in time."""
     rows = list(datasets.WaterFlow())[:length]  # read whole, so that the file is closed
-    records: list[Record] = [Sample(seq=n, t=x["Time"].timestamp(), x=(float(y),)) for n, (x, y) in enumerate(rows, 1)]
+    records: list[Observation] = [
+        Sample(seq=n, t=x["Time"].timestamp(), x=(float(y),)) for n, (x, y) in enumerate(rows, 1)
+    ]
     spec = {"task": "forecast", "features": ["flow"], "horizon": [1, 3], "learner": {"window": 5}} | model
     return Plan(stream_id, ModelSpec.from_json(msgspec.json.encode(spec)), records)
 
@@ -47,7 +49,7 @@ def water(stream_id: str, length: int, **model: Any) -> Plan:
 def phishing(stream_id: str, length: int) -> Plan:
     """Web sites as they come, whose labels arrive three sites late."""
     rows = list(datasets.Phishing())[:length]
-    records: list[Record] = []
+    records: list[Observation] = []
     for n, (x, _) in enumerate(rows, 1):
         records.append(Sample(seq=n, t=float(n), x=tuple(float(value) for value in x.values())))
         if n > LATE_BY:

@@ -11,7 +11,7 @@ from typing import Any, Self
 import httpx
 from safetensors.numpy import load
 
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.records import Label, Observation, Sample
 from tests.faults.plans import Plan
 
 _JSON = {"content-type": "application/json"}
@@ -107,7 +107,7 @@ class Sender(threading.Thread):
         except BaseException as error:
             self.failure = error
 
-    def _send(self, caller: Caller, record: Record) -> None:
+    def _send(self, caller: Caller, record: Observation) -> None:
         path, body = self._request(record)
         answer = caller.ask("POST", path, json=body)
         assert answer.status_code == 200, answer.text
@@ -117,11 +117,10 @@ class Sender(threading.Thread):
         if isinstance(record, Sample):
             self._plan.answers[record.seq] = result["predictions"]
 
-    def _request(self, record: Record) -> tuple[str, Any]:
+    def _request(self, record: Observation) -> tuple[str, Any]:
         stream = f"/v1/streams/{self._plan.stream_id}"
         if isinstance(record, Label):
             return f"{stream}/labels", {"seq": record.seq, "y": self._plan.spec.classes[int(record.y[0])]}
-        assert isinstance(record, Sample)
         return f"{stream}/samples", {"seq": record.seq, "t": record.t, "x": list(record.x)}
 
 

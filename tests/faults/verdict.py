@@ -40,8 +40,9 @@ def judge(plans: Sequence[Plan], states: Mapping[str, Mapping[str, Any]]) -> Ver
 
 def _is_the_fold(plan: Plan, state: Mapping[str, Any]) -> bool:
     answers, arrays = fold(plan)
-    same = {name: np.array_equal(state.get(name), array, equal_nan=True) for name, array in arrays.items()}
-    return plan.answers == answers and set(state) == set(arrays) and all(same.values())
+    if plan.answers != answers or set(state) != set(arrays):
+        return False
+    return all(np.array_equal(state[name], array, equal_nan=True) for name, array in arrays.items())
 
 
 __all__ = ["Verdict", "judge"]

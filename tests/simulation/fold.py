@@ -12,7 +12,7 @@ import msgspec
 
 from liquid_core import control
 from liquid_core.engine.engine import Engine, build_engine
-from liquid_core.engine.records import Record, Sample, is_observation
+from liquid_core.engine.records import Label, Record, Sample, is_observation
 from liquid_core.engine.slab import Slab
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
@@ -55,6 +55,7 @@ def fold(spec: ModelSpec, records: Sequence[Record], positions: Collection[int])
                 folded.predictions |= _step(spec, slab, slot, part, first=done + 1)
             else:
                 for record in part:
+                    assert not isinstance(record, Sample | Label)
                     slab.rows[slot] = control.apply(record, slab.read(slot), engine, engine)
             done += len(part)
         if stop in positions:

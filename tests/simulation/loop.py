@@ -69,7 +69,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     # There are no other threads, so there is nobody to wake the selector for.
     call_soon_threadsafe = call_soon
 
-    def run_in_executor(  # type: ignore[override]
+    def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Arguments], Result], *args: *Arguments
     ) -> asyncio.Future[Result]:
         """Do `func` later, as a thread would: not before what was given to the same executor earlier."""

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from liquid_core.engine.records import Label, Record, Sample
+from liquid_core.engine.records import Label, Observation, Sample
 from tests.simulation.checker import violations
 from tests.simulation.fold import fold
 from tests.simulation.history import Ack, History, Life, Loss, Read, Removal, Written
 from tests.simulation.plans import spec_of
 
 REGRESSION = spec_of(2)
-RECORDS: list[Record] = [
+RECORDS: list[Observation] = [
     Sample(seq=1, t=1.0, x=(0.5,)),
     Label(seq=1, y=(0.25,)),
     Sample(seq=2, t=2.0, x=(0.75,)),
@@ -201,7 +201,7 @@ def test_a_failure_is_found() -> None:
     assert violations(history) == ["it broke"]
 
 
-def _another(record: Record) -> Record:
+def _another(record: Observation) -> Observation:
     if isinstance(record, Sample):
         return Sample(seq=record.seq, t=record.t, x=(99.0,))
     return Label(seq=record.seq, y=(99.0,))

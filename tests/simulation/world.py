@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import random
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 from unittest import mock
 
 import structlog
 
+from liquid_core.engine.engine import Engine
 from liquid_core.engine.records import Freeze, Reset, Unfreeze
+from liquid_core.spec import ModelSpec
 from service.problems import Problem
 from service.settings import Settings
 from service.shard import models
@@ -315,7 +318,7 @@ class World:
         """What the service logs becomes a part of the trace, and some of it a failure."""
         before = structlog.get_config()
 
-        def record(_: object, level: str, event: dict[str, object]) -> str:
+        def record(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
             name = str(event.pop("event"))
             error = event.pop("exc_info", None)
             if error is True:
@@ -333,11 +336,11 @@ class World:
             structlog.configure(**before)
 
 
-def _cached_engine(spec: models.ModelSpec, *_: object, **__: object) -> models.Engine:
+def _cached_engine(spec: ModelSpec, *_: object, **__: object) -> Engine:
     return engine_of(spec)
 
 
-def _facts(facts: dict[str, object]) -> str:
+def _facts(facts: Mapping[str, object]) -> str:
     return "".join(f" {name}={value}" for name, value in facts.items())
 
 
