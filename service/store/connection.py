@@ -176,6 +176,11 @@ def store_errors(*, writes: bool) -> Iterator[None]:
         yield
     except (RedisError, RedisClusterException, OSError) as error:
         raise _translated(error, writes=writes) from error
+    except RuntimeError as error:
+        # How uvloop says that the other side has reset the connection; redis-py hangs up, but lets it through.
+        if "handler is closed" not in str(error):
+            raise
+        raise _translated(RedisConnectionError(str(error)), writes=writes) from error
 
 
 def _translated(error: Exception, *, writes: bool) -> StoreError:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from service.store import (
     Append,
@@ -21,6 +22,7 @@ from service.store import (
     StoreUnavailable,
     StreamStore,
 )
+from service.store.connection import store_errors
 from tests.service.store.proxy import proxy_to
 from tests.service.store.streams import append, append_of, entries, incarnation_of, log_of, positions, snapshot
 
@@ -49,6 +51,27 @@ async def test_another_kind_of_url_is_refused(url: str) -> None:
     """The message shows the three kinds that there are."""
     with pytest.raises(StoreRefused, match=r"unix:///path, redis://host:port/db or rediss://"):
         await StreamStore.connect(url)
+
+
+def test_a_connection_that_was_reset_is_a_store_that_does_not_answer(embedded: EmbeddedStore) -> None:
+    """On the server's own event loop as well, which has another word for it than all others."""
+
+    async def reset_and_write() -> None:
+        url = await embedded.start()
+        _, writer = await asyncio.open_unix_connection(url.removeprefix("unix://"))
+        writer.transport.abort()
+        await asyncio.sleep(0.05)
+        with pytest.raises(StoreUnavailable), store_errors(writes=True):
+            writer.writelines([b"PING"])
+        await embedded.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(reset_and_write())
+
+
+def test_other_errors_are_not_taken_for_the_stores() -> None:
+    with pytest.raises(RuntimeError, match="a bug"), store_errors(writes=True):
+        raise RuntimeError("a bug")
 
 
 async def test_a_wrong_password_is_refused(store_url: str) -> None:
