@@ -69,7 +69,7 @@ def _sweep(seeds: range, names: str | None) -> int:
 
 
 def _happened(played: Run) -> list[tuple[float, str]]:
-    return [(at, f"{who:5}  {what}") for at, who, what in played.trace]
+    return [(at, f"{who:5}  {what}") for at, who, what in played.trace.lines]
 
 
 def _told(history: History) -> list[tuple[float, str]]:

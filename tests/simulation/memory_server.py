@@ -7,7 +7,7 @@ not know it refuses, so a script that begins to use another command says which.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import BusyLoadingError, ResponseError
@@ -418,8 +418,4 @@ def _bytes(word: str | bytes | int | float) -> bytes:
     return word.encode() if isinstance(word, str) else str(word).encode()
 
 
-def known_commands() -> Iterable[str]:
-    return sorted(_COMMANDS)
-
-
-__all__ = ["MemoryServer", "Value", "known_commands"]
+__all__ = ["MemoryServer", "Value"]

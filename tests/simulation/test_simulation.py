@@ -31,7 +31,7 @@ def test_faults_are_not_only_drawn_but_happen() -> None:
     traces, repeats, removals, refused = [], 0, 0, 0
     for seed in range(10):
         played = run(seed, [Fault.CRASH, Fault.ZOMBIE, Fault.STORE_PAUSED, Fault.LOST_REPLY, Fault.RECREATED])
-        traces += [what for _, _, what in played.trace]
+        traces += [what for _, _, what in played.trace.lines]
         repeats += sum(ack.duplicate for ack in played.history.acks)
         removals += len(played.history.removals)
         refused += len(played.history.told)

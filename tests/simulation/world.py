@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
-import sys
-from collections.abc import Collection, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass
 from unittest import mock
-
-import structlog
 
 from liquid_core.engine.engine import Engine
 from liquid_core.engine.records import Freeze, Reset, Unfreeze
@@ -34,6 +29,7 @@ from tests.simulation.memory_server import MemoryServer
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.plans import draw_plan
 from tests.simulation.server import Server
+from tests.simulation.trace import Trace
 from tests.simulation.transport import Client, Machine
 
 _NUM_SHARDS = 2
@@ -44,8 +40,6 @@ _STORM_S = 15.0
 _PATIENCE_S = 300.0
 #: Time after which a server that has just begun has every stream in memory.
 _WARM_S = 3.0
-#: Log events that no fault excuses.
-_NEVER = frozenset({"micro_batch_failed", "pipeline_failed", "upkeep_failed", "warm_up_failed", "task_failed"})
 
 
 @dataclass(slots=True)
@@ -54,8 +48,7 @@ class Run:
 
     seed: int
     history: History
-    #: Time, who, and what, in order.
-    trace: list[tuple[float, str, str]] = field(default_factory=list)
+    trace: Trace
 
 
 def run(seed: int, faults: Collection[Fault]) -> Run:
@@ -91,7 +84,7 @@ class World:
         #: Each stream bears it once: there are two snapshots.
         self._damaged: set[str] = set()
         self._unsettled: list[float] = []
-        self._run = Run(seed, self.history)
+        self._trace = Trace(self._loop.time, self.history.failures.append)
         self._settings = Settings(
             snapshot_every=self._chance.choice([3, 5, 8]),
             snapshot_idle_s=self._chance.choice([1.0, 4.0, 30.0]),
@@ -106,16 +99,15 @@ class World:
     def play(self) -> Run:
         with (
             asyncio.Runner(loop_factory=lambda: self._loop) as runner,
-            self._recorded_log(),
+            self._trace.of_the_log(),
             mock.patch.object(models, "build_engine", _cached_engine),
         ):
             try:
                 runner.run(self._play())
             finally:
                 self._clear_away(runner)
-        self._run.history.lives = self._archive.lives() if not self._run.history.lives else self._run.history.lives
-        self._run.history.losses = [Loss(at, self._can_be_healed(at)) for at in self._losses]
-        return self._run
+        self.history.losses = [Loss(at, self._can_be_healed(at)) for at in self._losses]
+        return Run(self._seed, self.history, self._trace)
 
     async def _play(self) -> None:
         await self.start_server()
@@ -314,38 +306,12 @@ class World:
     def now(self) -> float:
         return self._loop.time()
 
-    def note(self, event: str, **facts: object) -> None:
-        self._run.trace.append((self._loop.time(), "world", event + _facts(facts)))
-
-    @contextlib.contextmanager
-    def _recorded_log(self) -> Iterator[None]:
-        """What the service logs becomes a part of the trace, and some of it a failure."""
-        before = structlog.get_config()
-
-        def record(_: Any, level: str, event: MutableMapping[str, Any]) -> str:
-            name = str(event.pop("event"))
-            error = event.pop("exc_info", None)
-            if error is True:
-                error = repr(sys.exc_info()[1])
-            facts = _facts(event) + (f" {error}" if error else "")
-            self._run.trace.append((self._loop.time(), "log", f"{level}: {name}{facts}"))
-            if name in _NEVER and level in ("error", "exception", "critical"):
-                self.history.failures.append(f"{name}{facts}")
-            raise structlog.DropEvent
-
-        structlog.configure(processors=[record], wrapper_class=structlog.make_filtering_bound_logger(20))
-        try:
-            yield
-        finally:
-            structlog.configure(**before)
+    def note(self, event: str) -> None:
+        self._trace.note(event)
 
 
 def _cached_engine(spec: ModelSpec, *_: object, **__: object) -> Engine:
     return engine_of(spec)
-
-
-def _facts(facts: Mapping[str, object]) -> str:
-    return "".join(f" {name}={value}" for name, value in facts.items())
 
 
 def _words(answer: object) -> str:
