@@ -34,7 +34,7 @@ serve: $(VENV)/.installed-demo
 
 # One thread for torch in each of the two workers: streams are small, and more threads only get in each other's way.
 test: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Every fault that one machine can be given; ends with a table of what was acknowledged, and lost: nothing.
 test-faults: $(VENV)/.installed-test
