@@ -148,7 +148,9 @@ class Tile:
             settled = settle_values(pending, truth, known, max(1, len(spec.horizons)))
         # Two indices around a slice: numpy puts what they run over first, `(batch, outputs, experts)`.
         said = window.said[lane, slot, :, output].transpose(0, 2, 1)
-        mix = self._part(Mix, "mix").update(settled.wanted, said, window.mixed[lane, slot, output], settled.scaled)
+        mixed = window.mixed[lane, slot, :, output].transpose(0, 2, 1)
+        absolute = spec.task != "classification"
+        mix = self._part(Mix, "mix").update(settled.wanted, said, mixed, settled.scaled, np.maximum(ages, 1), absolute)
         self._put("mix", mix, ~self._frozen)
         self._learn_autoregression(settled, slot)
         self._learn_linear(settled, slot)
@@ -371,7 +373,7 @@ class Tile:
             [season, self._autoregression(view, seasonal, waves), safe_outputs(linear), safe_outputs(liquid)], axis=1
         )
         mixed = self._part(Mix, "mix").combine(said)
-        prediction = self._prediction(mixed, base, scale)
+        prediction = self._prediction(mixed[:, 0], base, scale)
         half_width = arrays["conformal.radius"] * (0.0 if self._spec.task == "classification" else scale)
 
         sound = safe_hidden(hidden)

@@ -1,10 +1,12 @@
 """The mix: an answer is a convex combination of experts, whose shares follow from how each has fared.
 
 Polynomially weighted averages with one learning rate an expert, ML-Poly (Gaillard, Stoltz and van Erven 2014, section
-3; Gaillard 2015, Algorithm 2.1), on the gradient of the squared error: no parameter to tune, and a regret against the
-best fixed *combination* of experts that grows with the square root of its squared losses only. So the stream is in the
-long run as good as the naive guess wherever that cannot be beaten, as on a random walk. Old regrets fade slowly: which
-expert is good changes with the stream.
+3; Gaillard 2015, Algorithm 2.1), on the gradient of the loss: no parameter to tune, and a regret against the best fixed
+*combination* of experts that grows with the square root of its squared losses only. So the stream is in the long run
+as good as the naive guess wherever that cannot be beaten, as on a random walk.
+
+Which expert is good changes with the stream, some by the season and some by the hour. So regrets are kept twice, in a
+long memory and in a short one, and the answer is a mix of what both would say, made in the same way.
 """
 
 from __future__ import annotations
@@ -14,41 +16,64 @@ from dataclasses import dataclass
 import numpy as np
 
 from liquid_core.learner.part import ArraySpec, safe_divide
-from liquid_core.types import BoolArray, FloatArray
+from liquid_core.types import BoolArray, FloatArray, IntArray
 
 #: Experts besides the naive guess, which always says zero: seasonal naive, autoregression of each target on its own
 #: past, linear map of all that is shown, and the liquid network on top of that.
 EXPERTS = ("season", "autoregression", "linear", "liquid")
-#: What a target leaves of the regrets before it: they fade over about five thousand targets.
-FADE = 0.9998
+#: What a target leaves of the regrets before it: the long memory is of about five thousand targets, the short of fifty.
+FADES = (0.9998, 0.98)
+MEMORIES = len(FADES)
 #: An error of the mix, in residual scales, teaches no more than this.
 MAX_ERROR = 3.0
-#: Regret that the naive guess is given for nothing: where no expert has anything to say, noise must not elect one.
+#: The loss is the squared error and, for values, a little of the absolute one, whose slope is full from an error of
+#: `NEAR` on: where a stream mostly stands still, the squares of its few moves are not all that counts.
+ABSOLUTE = 0.2
+NEAR = 0.03
+#: Regret that the naive guess, or the long memory, is given for nothing: where no expert has anything to say, noise
+#: must not elect one. It is more for each further sample that an answer looks ahead: errors that overlap err together.
 HEAD_START = 3.0
-#: Smallest sum of squared regrets, so that the first one does not decide alone.
+HEAD_START_AHEAD = 0.5
+#: Smallest sum of squared regrets, so that the first one does not decide alone; more for each further sample.
 FLOOR = 1.0
+FLOOR_AHEAD = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Regrets and their squares, the naive guess first, `(batch, 1 + experts, outputs)`.
+    """Regrets and their squares by memory, the naive guess first, `(batch, memories, 1 + experts, outputs)`.
 
-    `share` `(batch, experts, outputs)` are the shares of the experts; the naive guess has the rest.
+    `share` `(batch, memories, experts, outputs)` are the shares of the experts; the naive guess has the rest. The
+    `trust` `(batch, outputs)` is the share of the short memory, from the regrets of both, `(batch, memories, outputs)`.
     """
 
     regret: FloatArray
     square: FloatArray
     share: FloatArray
+    trust_regret: FloatArray
+    trust_square: FloatArray
+    trust: FloatArray
 
     @staticmethod
     def arrays(num_outputs: int) -> dict[str, ArraySpec]:
         return {
-            "regret": ArraySpec(np.float64, (1 + len(EXPERTS), num_outputs)),
-            "square": ArraySpec(np.float64, (1 + len(EXPERTS), num_outputs)),
-            "share": ArraySpec(np.float64, (len(EXPERTS), num_outputs)),
+            "regret": ArraySpec(np.float64, (MEMORIES, 1 + len(EXPERTS), num_outputs)),
+            "square": ArraySpec(np.float64, (MEMORIES, 1 + len(EXPERTS), num_outputs)),
+            "share": ArraySpec(np.float64, (MEMORIES, len(EXPERTS), num_outputs)),
+            "trust_regret": ArraySpec(np.float64, (MEMORIES, num_outputs)),
+            "trust_square": ArraySpec(np.float64, (MEMORIES, num_outputs)),
+            "trust": ArraySpec(np.float64, (num_outputs,)),
         }
 
-    def update(self, target: FloatArray, said: FloatArray, mixed: FloatArray, observed: BoolArray) -> Mix:
+    def update(
+        self,
+        target: FloatArray,
+        said: FloatArray,
+        mixed: FloatArray,
+        observed: BoolArray,
+        ahead: IntArray,
+        absolute: bool = True,
+    ) -> Mix:
         """Take in targets that arrived.
 
         Parameters
@@ -58,28 +83,60 @@ class Mix:
         said
             What the experts said, `(batch, experts, outputs)`.
         mixed
-            What was answered, in residual scales, `(batch, outputs)`.
+            What `combine` made of it then, `(batch, 1 + memories, outputs)`.
+        ahead
+            How many samples each output looks ahead, `(outputs,)`; one where labels come from outside.
+        absolute
+            Whether absolute errors count a little: of values, and not of probabilities.
         """
-        slope = np.clip(mixed - target, -MAX_ERROR, MAX_ERROR)[:, None]
+        slope = np.clip(mixed - target[:, None], -MAX_ERROR, MAX_ERROR)
+        if absolute:
+            slope = slope + ABSOLUTE * np.clip((mixed - target[:, None]) / NEAR, -1.0, 1.0)
+        fades = np.asarray(FADES)[:, None, None]
+        head_start, floor = HEAD_START + HEAD_START_AHEAD * (ahead - 1), FLOOR + FLOOR_AHEAD * (ahead - 1)
+
         everyone = np.concatenate([np.zeros_like(said[:, :1]), said], axis=1)
-        instant = slope * (mixed[:, None] - everyone)
+        instant = slope[:, 1:, None] * (mixed[:, 1:, None] - everyone[:, None])
+        seen = observed[:, None, None]
+        regret = np.where(seen, fades * self.regret + instant, self.regret)
+        square = np.where(seen, fades * self.square + instant * instant, self.square)
+        share, decided = _shares(regret, square, head_start, floor)
+        share = np.where(seen & decided[:, :, None], share, self.share)
+
+        instant = slope[:, :1] * (mixed[:, :1] - mixed[:, 1:])
         seen = observed[:, None]
-        regret = np.where(seen, FADE * self.regret + instant, self.regret)
-        square = np.where(seen, FADE * self.square + instant * instant, self.square)
-        ahead = np.concatenate([regret[:, :1] + HEAD_START, regret[:, 1:]], axis=1)
-        weight = np.maximum(ahead, 0.0) / (FLOOR + square)
-        total = weight[:, 0]
-        for expert in range(1, weight.shape[1]):
-            total = total + weight[:, expert]
-        share = np.where(seen & (total > 0)[:, None], safe_divide(weight, total[:, None])[:, 1:], self.share)
-        return Mix(regret=regret, square=square, share=share)
+        trust_regret = np.where(seen, FADES[0] * self.trust_regret + instant, self.trust_regret)
+        trust_square = np.where(seen, FADES[0] * self.trust_square + instant * instant, self.trust_square)
+        trust, decided = _shares(trust_regret, trust_square, head_start, floor)
+        trust = np.where(observed & decided, trust[:, 0], self.trust)
+        return Mix(regret, square, share, trust_regret, trust_square, trust)
 
     def combine(self, said: FloatArray) -> FloatArray:
-        """The answer in residual scales, `(batch, outputs)`, from what the experts say `(batch, experts, outputs)`."""
-        mixed = self.share[:, 0] * said[:, 0]
+        """The answer in residual scales, and what it would be by each memory alone, `(batch, 1 + memories, outputs)`,
+        from what the experts say, `(batch, experts, outputs)`."""
+        by_memory = self.share[:, :, 0] * said[:, None, 0]
         for expert in range(1, said.shape[1]):
-            mixed = mixed + self.share[:, expert] * said[:, expert]
-        return mixed
+            by_memory = by_memory + self.share[:, :, expert] * said[:, None, expert]
+        answer = by_memory[:, 0] + self.trust * (by_memory[:, 1] - by_memory[:, 0])
+        return np.concatenate([answer[:, None], by_memory], axis=1)
 
 
-__all__ = ["EXPERTS", "Mix"]
+def shares_in_answer(share: FloatArray, trust: FloatArray) -> FloatArray:
+    """The experts' shares in the answer, `(..., experts, outputs)`, from a mix's `share` and `trust`."""
+    by_memory = np.moveaxis(share, -3, 0)
+    return np.asarray(by_memory[0] + trust[..., None, :] * (by_memory[1] - by_memory[0]))
+
+
+def _shares(
+    regret: FloatArray, square: FloatArray, head_start: FloatArray, floor: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Shares of all but the first, `(..., others, outputs)`, and for which outputs anyone has one, `(..., outputs)`."""
+    ahead = np.concatenate([regret[..., :1, :] + head_start, regret[..., 1:, :]], axis=-2)
+    weight = np.maximum(ahead, 0.0) / (floor + square)
+    total = weight[..., 0, :]
+    for other in range(1, weight.shape[-2]):
+        total = total + weight[..., other, :]
+    return safe_divide(weight, total[..., None, :])[..., 1:, :], total > 0
+
+
+__all__ = ["EXPERTS", "MEMORIES", "Mix", "shares_in_answer"]

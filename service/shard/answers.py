@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_core.learner.mix import EXPERTS
+from liquid_core.learner.mix import EXPERTS, shares_in_answer
 from liquid_core.spec import ModelSpec
 from liquid_core.types import FloatArray
 from service.messages import DriftSummary, ErrorSummary, LabelValue, Prediction
@@ -79,7 +79,8 @@ def errors(spec: ModelSpec, arrays: Mapping[str, NDArray[Any]]) -> list[ErrorSum
     """Prequential errors by horizon, from a row's arrays."""
     horizons: tuple[int | None, ...] = spec.horizons or (None,)
     summaries = []
-    experts = arrays["mix.share"].reshape(len(EXPERTS), len(horizons), -1).mean(axis=2)
+    shares_by_output = shares_in_answer(arrays["mix.share"], arrays["mix.trust"])
+    experts = shares_by_output.reshape(len(EXPERTS), len(horizons), -1).mean(axis=2)
     for index, horizon in enumerate(horizons):
         shares = dict(zip(EXPERTS, experts[:, index].tolist(), strict=True))
         count = int(arrays["metrics.count"][index])

@@ -35,7 +35,7 @@ TASKS = ["forecast", "regression", "classification"]
 LEARNED = (
     *("network.weights", "adam.first", "adam.second", "adam.decay1", "readout.weights", "readout.covariance"),
     *("linear.weights", "linear.covariance", "autoregression.weights", "autoregression.covariance"),
-    *("mix.regret", "mix.square", "mix.share"),
+    *("mix.regret", "mix.square", "mix.share", "mix.trust_regret", "mix.trust_square", "mix.trust"),
 )
 #: What it measures: these go on.
 MEASURED = ("scaler.mean", "history.mean", "metrics.total", "conformal.radius", "window.hidden")

@@ -11,7 +11,7 @@ import torch
 from liquid_core import LTCCell, ModelSpec
 from liquid_core.engine import Engine, Sample, Slab, Update
 from liquid_core.learner.guard import MAX_HIDDEN, MAX_WEIGHT
-from liquid_core.learner.mix import EXPERTS
+from liquid_core.learner.mix import EXPERTS, shares_in_answer
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiredCfCSpec
 from liquid_core.types import FloatArray
 
@@ -158,7 +158,7 @@ def test_a_network_that_is_broken_says_what_the_linear_expert_says(engine: Engin
     after = read(engine, slab, slot)
 
     newest = 7 % len(after["window.hidden"])
-    said, shares = after["window.said"][newest, :, 0], after["mix.share"][:, 0]
+    said, shares = after["window.said"][newest, :, 0], shares_in_answer(after["mix.share"], after["mix.trust"])[:, 0]
     assert said[EXPERTS.index("liquid")] == said[EXPERTS.index("linear")] != 0.0
     assert result.prediction[0, 0] == pytest.approx(0.5 + after["window.scale"][newest, 0] * (shares @ said))
     assert result.update[0] == Update.SKIPPED

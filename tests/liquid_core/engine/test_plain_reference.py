@@ -121,7 +121,9 @@ def check_state(engine: Any, arrays: dict[str, Any], plain: PlainStream) -> None
         np.testing.assert_allclose(arrays[f"{name}.weights"], expected_weights, rtol=1e-7, atol=1e-9, err_msg=name)
         triangles = [part.covariance[np.triu_indices(len(part.covariance))] for part in parts]
         np.testing.assert_allclose(arrays[f"{name}.covariance"], triangles, rtol=1e-7, atol=1e-9, err_msg=name)
-    np.testing.assert_allclose(arrays["mix.share"], np.transpose(plain.shares), rtol=1e-7, atol=1e-9)
+    for output, (*memories, trust) in enumerate(plain.shares):
+        np.testing.assert_allclose(arrays["mix.share"][:, :, output], memories, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(arrays["mix.trust"][output], trust[0], rtol=1e-7, atol=1e-9)
     assert arrays["season.period"] == plain.season.period
     last = len(plain.hidden) - 1
     np.testing.assert_allclose(arrays["window.hidden"][last % len(arrays["window.hidden"])], plain.hidden[last][0])

@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from liquid_core.learner.mix import EXPERTS, FADE, FLOOR, HEAD_START, MAX_ERROR, Mix
+from liquid_core.learner.mix import (
+    ABSOLUTE,
+    EXPERTS,
+    FADES,
+    FLOOR,
+    HEAD_START,
+    MAX_ERROR,
+    MEMORIES,
+    NEAR,
+    Mix,
+    shares_in_answer,
+)
 from liquid_core.types import FloatArray
 
 NUM = len(EXPERTS)
@@ -19,15 +30,31 @@ def fresh(num_outputs: int = 1, num_streams: int = 1) -> Mix:
     )
 
 
-def run(target: FloatArray, said: FloatArray) -> tuple[Mix, FloatArray]:
-    """The mix after targets `(time,)` that experts `(time, experts)` foretold, and what it answered, `(time,)`."""
-    mix, answers = fresh(), np.empty(len(target))
+ONE_AHEAD = np.ones(1, dtype=np.int64)
+
+
+def observe(
+    mix: Mix, target: float, claims: FloatArray, mixed: FloatArray, ahead: int = 1, absolute: bool = True
+) -> Mix:
+    """The mix of one stream's single output after a target."""
+    return mix.update(np.array([[target]]), claims, mixed, np.array([[True]]), ahead * ONE_AHEAD, absolute)
+
+
+def run(target: FloatArray, said: FloatArray, ahead: int = 1, absolute: bool = True) -> tuple[Mix, FloatArray]:
+    """The mix after targets `(time,)` that experts `(time, experts)` foretold; what it answered, and what each memory
+    would have, `(time, 1 + memories)`."""
+    mix, answers = fresh(), np.empty((len(target), 1 + MEMORIES))
     for n, y in enumerate(target):
         claims = said[n].reshape(1, NUM, 1)
         mixed = mix.combine(claims)
-        answers[n] = mixed[0, 0]
-        mix = mix.update(np.array([[y]]), claims, mixed, np.array([[True]]))
+        answers[n] = mixed[0, :, 0]
+        mix = observe(mix, y, claims, mixed, ahead, absolute)
     return mix, answers
+
+
+def shares(mix: Mix) -> FloatArray:
+    """The experts' shares in the answer of a single output, `(experts,)`."""
+    return shares_in_answer(mix.share, mix.trust)[0, :, 0]
 
 
 def losses(target: FloatArray, said: FloatArray) -> FloatArray:
@@ -51,19 +78,41 @@ def experts(rng: np.random.Generator, target: FloatArray) -> FloatArray:
 # --- regret ----------------------------------------------------------------------------------------------------------
 
 
-def excess(target: FloatArray, said: FloatArray, answers: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """By how much the mix's squared errors exceed in sum, faded as its memory is, those of the naive guess and of every
-    expert; and how much that may be: of the order of the square root of the squared regrets, however many samples there
-    are (the potential argument for polynomially weighted averages, with a head start)."""
-    everyone = np.concatenate([np.zeros((len(target), 1)), said], axis=1)
-    memory = FADE ** np.arange(len(target) - 1, -1, -1)[:, None]
-    errors = (answers - target)[:, None]
-    worse = (memory * (errors**2 - (everyone - target[:, None]) ** 2)).sum(axis=0)
-    instant = errors * (answers[:, None] - everyone)
+def loss(error: FloatArray) -> FloatArray:
+    """What an error costs: half its square, and a little of its size, which near zero is rounded off."""
+    size = np.abs(error)
+    rounded = np.where(size < NEAR, size * size / (2 * NEAR), size - NEAR / 2)
+    return np.asarray(error * error / 2 + ABSOLUTE * rounded)
+
+
+def slope(error: FloatArray) -> FloatArray:
+    """Of the loss, for errors that are not capped."""
+    return np.asarray(error + ABSOLUTE * np.clip(error / NEAR, -1, 1))
+
+
+def allowed(instant: FloatArray) -> FloatArray:
+    """How much worse than any of its arms a polynomially weighted average may be, from the slope of its loss times its
+    distance from each arm, `(time, arms)`: of the order of the square root of the squared regrets, however many samples
+    there are (the potential argument, with a head start)."""
+    memory = FADES[0] ** np.arange(len(instant) - 1, -1, -1)[:, None]
     square = FLOOR + (memory * instant**2).sum(axis=0)
-    largest = (instant**2).max() / FLOOR
+    largest = max((instant**2).max() / FLOOR, 1e-12)
     growth = largest / np.log1p(largest) * np.log(square / FLOOR).sum()
-    return worse, 2 * np.sqrt(square * (HEAD_START**2 / FLOOR + growth))
+    return np.asarray(np.sqrt(square * (HEAD_START**2 / FLOOR + growth)))
+
+
+def check_regret(target: FloatArray, said: FloatArray, answers: FloatArray) -> None:
+    """The loss of the answer exceeds in sum, faded as the long memory is, neither that of what a memory would say, nor
+    that of the naive guess or of an expert, by more than is allowed."""
+    everyone = np.concatenate([np.zeros((len(target), 1)), said], axis=1)
+    memory = FADES[0] ** np.arange(len(target) - 1, -1, -1)[:, None]
+    answer, by_memory, long = answers[:, :1], answers[:, 1:], answers[:, 1:2]
+    target = target[:, None]
+    over_memories = allowed(slope(answer - target) * (answer - by_memory))
+    over_experts = over_memories[0] + allowed(slope(long - target) * (long - everyone))
+
+    assert ((memory * (loss(answer - target) - loss(by_memory - target))).sum(axis=0) <= over_memories).all()
+    assert ((memory * (loss(answer - target) - loss(everyone - target))).sum(axis=0) <= over_experts).all()
 
 
 @settings(max_examples=60)
@@ -73,10 +122,8 @@ def test_it_is_as_good_as_the_best_expert(seed: int, length: int) -> None:
     rng = np.random.default_rng(seed)
     target = np.clip(0.5 * rng.normal(size=length), -1, 1)
     said = np.clip(experts(rng, target), -2, 2)
-    _, answers = run(target, said)
-    worse, allowed = excess(target, said, answers)
 
-    assert (worse <= allowed).all()
+    check_regret(target, said, run(target, said)[1])
 
 
 @settings(max_examples=30)
@@ -85,16 +132,15 @@ def test_it_is_so_against_an_adversary(seed: int, length: int) -> None:
     """Who sees the answer first, and sets the target at the far end from it."""
     rng = np.random.default_rng(seed)
     said, mix = rng.uniform(-1, 1, (length, NUM)), fresh()
-    target, answers = np.empty(length), np.empty(length)
+    target, answers = np.empty(length), np.empty((length, 1 + MEMORIES))
     for n in range(length):
         claims = said[n].reshape(1, NUM, 1)
         mixed = mix.combine(claims)
-        answers[n] = mixed[0, 0]
-        target[n] = 1.0 if answers[n] < 0 else -1.0
-        mix = mix.update(target[n].reshape(1, 1), claims, mixed, np.array([[True]]))
-    worse, allowed = excess(target, said, answers)
+        answers[n] = mixed[0, :, 0]
+        target[n] = 1.0 if answers[n, 0] < 0 else -1.0
+        mix = observe(mix, target[n], claims, mixed)
 
-    assert (worse <= allowed).all()
+    check_regret(target, said, answers)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -106,7 +152,7 @@ def test_in_the_long_run_next_to_nothing_is_lost(seed: int) -> None:
     _, answers = run(target, said)
     late = slice(2000, None)
 
-    assert np.mean((answers - target)[late] ** 2) < 1.1 * losses(target[late], said[late]).min()
+    assert np.mean((answers[:, 0] - target)[late] ** 2) < 1.1 * losses(target[late], said[late]).min()
 
 
 def test_two_that_err_apart_are_better_together() -> None:
@@ -117,7 +163,7 @@ def test_two_that_err_apart_are_better_together() -> None:
     _, answers = run(target, said)
     late = slice(2000, None)
 
-    assert np.mean((answers - target)[late] ** 2) < 0.6 * losses(target[late], said[late]).min()
+    assert np.mean((answers[:, 0] - target)[late] ** 2) < 0.6 * losses(target[late], said[late]).min()
 
 
 def test_on_a_random_walk_persistence_has_nearly_everything() -> None:
@@ -127,8 +173,8 @@ def test_on_a_random_walk_persistence_has_nearly_everything() -> None:
     mix, answers = run(target, said)
     late = slice(2000, None)
 
-    assert mix.share.sum() < 0.25
-    assert np.mean((answers - target)[late] ** 2) < 1.01 * np.mean(target[late] ** 2)
+    assert shares(mix).sum() < 0.25
+    assert np.mean((answers[:, 0] - target)[late] ** 2) < 1.01 * np.mean(target[late] ** 2)
 
 
 @pytest.mark.parametrize("expert", range(NUM))
@@ -138,25 +184,59 @@ def test_an_expert_that_is_right_has_nearly_everything(expert: int) -> None:
     target, said = rng.normal(size=2000), rng.normal(size=(2000, NUM))
     said[:, expert] = target
 
-    assert run(target, said)[0].share[0, expert, 0] > 0.9
+    assert shares(run(target, said)[0])[expert] > 0.9
 
 
 def test_shares_follow_when_experts_change_places() -> None:
-    """After a regime change the one that is right now takes over from the one that was."""
+    """Time and again: the short memory notices within tens of targets, and is then trusted."""
     rng = np.random.default_rng(0)
     target, said = rng.normal(size=4000), rng.normal(size=(4000, NUM))
-    said[:1000, 0], said[1000:, 1] = target[:1000], target[1000:]
+    first = np.arange(4000) % 400 < 200
+    said[first, 0], said[~first, 1] = target[first], target[~first]
     _, answers = run(target, said)
+    error, by_long, by_short = ((answers - target[:, None])[2000:] ** 2).mean(axis=0)
 
-    assert np.mean((answers - target)[3000:] ** 2) < 0.1
+    assert error < 0.6 * by_long
+    assert error < 1.1 * by_short
+
+
+def test_where_nothing_changes_the_long_memory_answers() -> None:
+    """What the short one takes for better and worse is noise then; it costs next to nothing."""
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=4000)
+    said = target[:, None] + 0.5 * rng.normal(size=(4000, NUM))
+    _, answers = run(target, said)
+    error, by_long, by_short = ((answers - target[:, None])[2000:] ** 2).mean(axis=0)
+
+    assert error < 1.02 * by_long < by_short
+
+
+def test_where_a_stream_mostly_stands_still_its_few_moves_are_not_all_that_counts() -> None:
+    """An expert that is better in the mean square but hardly ever right gets less where absolute errors count, too."""
+    rng = np.random.default_rng(0)
+    target = np.where(rng.random(4000) < 0.1, rng.normal(1.0, 1.0, 4000), 0.0)
+    said = np.zeros((4000, NUM))
+    said[:, 1] = 0.2
+    (by_both, answers), (by_squares, others) = (run(target, said, absolute=which) for which in (True, False))
+
+    assert shares(by_both)[1] < 0.7 * shares(by_squares)[1]
+    assert np.abs(answers[:, 0] - target).mean() < 0.9 * np.abs(others[:, 0] - target).mean()
+
+
+def test_who_looks_far_ahead_takes_over_later() -> None:
+    """Errors of answers that overlap are not so many witnesses."""
+    rng = np.random.default_rng(0)
+    target, said = rng.normal(size=30), rng.normal(size=(30, NUM))
+    said[:, 2] = target
+    (soon, _), (later, _) = (run(target, said, ahead=ahead) for ahead in (1, 24))
+
+    assert shares(later)[2] < 0.8 * shares(soon)[2]
 
 
 def test_a_breakdown_does_not_decide_alone() -> None:
     """One enormous error of the mix teaches no more than one of `MAX_ERROR`."""
-    claims, mixed = np.full((1, NUM, 1), 0.5), np.array([[0.5]])
-    wild, limited = (
-        fresh().update(np.array([[0.5 + distance]]), claims, mixed, np.array([[True]])) for distance in (1e9, MAX_ERROR)
-    )
+    claims, mixed = np.full((1, NUM, 1), 0.5), np.full((1, 1 + MEMORIES, 1), 0.5)
+    wild, limited = (observe(fresh(), 0.5 + distance, claims, mixed) for distance in (1e9, MAX_ERROR))
 
     np.testing.assert_array_equal(wild.regret, limited.regret)
 
@@ -171,28 +251,45 @@ def test_shares_are_shares(rows: list[list[float]]) -> None:
     mix, answers = run(series[:, 0], series[:, 1:])
 
     assert (mix.share >= 0).all()
-    assert mix.share.sum() <= 1 + 1e-12
-    assert (answers >= series[:, 1:].min(axis=1, initial=0.0) - 1e-9).all()
-    assert (answers <= series[:, 1:].max(axis=1, initial=0.0) + 1e-9).all()
+    assert (mix.share.sum(axis=2) <= 1 + 1e-12).all()
+    assert (mix.trust >= 0).all()
+    assert (mix.trust <= 1).all()
+    assert (series[:, 1:].min(axis=1, initial=0.0) - 1e-9 <= answers.T).all()
+    assert (series[:, 1:].max(axis=1, initial=0.0) + 1e-9 >= answers.T).all()
+
+
+def test_the_answer_is_what_its_shares_make_of_the_experts() -> None:
+    """Those that a user is told."""
+    rng = np.random.default_rng(0)
+    target, said = rng.normal(size=100), rng.normal(size=(100, NUM))
+    said[:, 2] = target
+    mix, _ = run(target, said)
+    claims = rng.normal(size=NUM)
+
+    np.testing.assert_allclose(mix.combine(claims.reshape(1, NUM, 1))[0, 0, 0], shares(mix) @ claims)
 
 
 def test_before_the_first_target_the_naive_guess_answers() -> None:
     """Nobody has a share yet."""
-    assert fresh().combine(np.full((1, NUM, 1), 5.0))[0, 0] == 0.0
+    assert not fresh().combine(np.full((1, NUM, 1), 5.0)).any()
+
+
+FIELDS = ("regret", "square", "share", "trust_regret", "trust_square", "trust")
 
 
 def test_what_is_not_observed_changes_nothing() -> None:
     """A missing target neither earns nor costs a share; that of another output does."""
     rng = np.random.default_rng(0)
-    mix = fresh(2)
+    mix, ahead = fresh(2), np.ones(2, dtype=np.int64)
     for _ in range(20):
         said = rng.normal(size=(1, NUM, 2))
-        mix = mix.update(rng.normal(size=(1, 2)), said, mix.combine(said), np.ones((1, 2), dtype=np.bool_))
+        mix = mix.update(rng.normal(size=(1, 2)), said, mix.combine(said), np.ones((1, 2), dtype=np.bool_), ahead)
     said = rng.normal(size=(1, NUM, 2))
-    after = mix.update(np.ones((1, 2)), said, mix.combine(said), np.array([[True, False]]))
+    after = mix.update(np.ones((1, 2)), said, mix.combine(said), np.array([[True, False]]), ahead)
 
-    for name in ("regret", "square", "share"):
+    for name in FIELDS:
         np.testing.assert_array_equal(getattr(after, name)[..., 1], getattr(mix, name)[..., 1])
+    for name in ("regret", "square", "share", "trust_regret", "trust_square"):
         assert (getattr(after, name)[..., 0] != getattr(mix, name)[..., 0]).any()
 
 
@@ -200,13 +297,15 @@ def test_streams_and_outputs_do_not_touch() -> None:
     """Each has the bits that it has alone."""
     rng = np.random.default_rng(0)
     target, said = rng.normal(size=(50, 2, 3)), rng.normal(size=(50, 2, NUM, 3))
-    together = fresh(3, 2)
+    together, ahead = fresh(3, 2), np.array([1, 2, 24])
     for n in range(50):
         mixed = together.combine(said[n])
-        together = together.update(target[n], said[n], mixed, np.ones((2, 3), dtype=np.bool_))
+        together = together.update(target[n], said[n], mixed, np.ones((2, 3), dtype=np.bool_), ahead)
 
     for stream in range(2):
         for output in range(3):
-            alone, _ = run(target[:, stream, output], said[:, stream, :, output])
-            np.testing.assert_array_equal(together.share[stream, :, output], alone.share[0, :, 0])
-            np.testing.assert_array_equal(together.regret[stream, :, output], alone.regret[0, :, 0])
+            alone, _ = run(target[:, stream, output], said[:, stream, :, output], int(ahead[output]))
+            for name in FIELDS:
+                np.testing.assert_array_equal(
+                    getattr(together, name)[stream, ..., output], getattr(alone, name)[0, ..., 0], err_msg=name
+                )

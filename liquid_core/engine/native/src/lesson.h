@@ -221,7 +221,7 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
     std::memcpy(row.array<Real>(at.window_inputs) + slot * plan.inputs, seat.inputs,
                 sizeof(Real) * static_cast<size_t>(plan.inputs));
     double* base = row.real(at.window_base) + slot * plan.tracks;
-    double *scales = row.real(at.window_scale) + slot * plan.outputs, *mixed = row.real(at.window_mixed) + slot * plan.outputs;
+    double *scales = row.real(at.window_scale) + slot * plan.outputs, *mixed = row.real(at.window_mixed) + slot * (1 + kMemories) * plan.outputs;
     double* said = row.real(at.window_said) + slot * kExperts * plan.outputs;
     for (int j = 0; j < plan.tracks; ++j) {
         base[j] = plan.task == Task::forecast     ? seat.values[plan.target_columns[j]]
@@ -255,8 +255,8 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
         said[plan.outputs + o] = safe_output(expected);
         said[2 * plan.outputs + o] = safe_output(values ? seat.linear[o] : seat.linear[o] - base[o]);
         said[3 * plan.outputs + o] = safe_output(values ? seat.outputs[o] : seat.outputs[o] - base[o]);
-        mixed[o] = combine(row, o, said + o);
-        kept[o] = values ? base[o % plan.tracks] + scales[o] * mixed[o] : within(base[o] + mixed[o], 0.0, 1.0);
+        const double answer = combine(row, o, said + o, mixed + o);
+        kept[o] = values ? base[o % plan.tracks] + scales[o] * answer : within(base[o] + answer, 0.0, 1.0);
         kept_width[o] = row.real(at.conformal_radius)[o] * (values ? scales[o] : 0.0);
         total += kept[o];
     }

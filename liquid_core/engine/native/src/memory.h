@@ -13,7 +13,8 @@ constexpr double kSeasonRate = 0.002, kMaxSeasonDistance = 16.0, kDepth = 0.8, k
 constexpr double kNegligible = 1e-9;
 constexpr int kMaxDeciding = 8, kSeasonInterval = 16;
 constexpr int kPeriodsBack[kPeriods] = {0, 1, 2, 6};
-constexpr double kFade = 0.9998, kMaxMixError = 3.0, kFloor = 1.0, kHeadStart = 3.0;                      // mix.py
+constexpr double kFades[kMemories] = {0.9998, 0.98}, kMaxMixError = 3.0, kAbsolute = 0.2, kNear = 0.03;      // mix.py
+constexpr double kFloor = 1.0, kFloorAhead = 0.1, kHeadStart = 3.0, kHeadStartAhead = 0.5;                   // mix.py
 
 // --- calendar ----------------------------------------------------------------------------------------------------------
 
@@ -191,33 +192,71 @@ static inline int64_t season_back(const Plan& plan, int64_t number, int ahead, i
 
 // --- mix ---------------------------------------------------------------------------------------------------------------
 
-// Mix.update for one output; what the experts said lies `plan.outputs` apart.
-static inline void update_mix(const Row& row, int output, double target, const double* said, double mixed) {
-    const Plan& plan = row.plan;
-    const int outputs = plan.outputs;
-    double *regrets = row.real(plan.at.mix_regret), *squares = row.real(plan.at.mix_square), *shares = row.real(plan.at.mix_share);
-    const double slope = within(mixed - target, -kMaxMixError, kMaxMixError);
-    double weights[1 + kExperts], total = 0.0;
-    for (int e = 0; e <= kExperts; ++e) {
-        const int64_t at = static_cast<int64_t>(e) * outputs + output;
-        const double instant = slope * (mixed - (e == 0 ? 0.0 : said[(e - 1) * outputs]));
-        regrets[at] = kFade * regrets[at] + instant;
-        squares[at] = kFade * squares[at] + instant * instant;
-        const double ahead = e == 0 ? regrets[at] + kHeadStart : regrets[at];
-        weights[e] = larger(ahead, 0.0) / (kFloor + squares[at]);
-        total = e == 0 ? weights[0] : total + weights[e];
+// How one output's arms are weighed, the first of which has a head start; the same ones lie `stride` apart.
+struct Arms {
+    double* regrets;
+    double* squares;
+    int count;
+    int64_t stride;
+};
+
+// One arm after the other: regrets and squares, and the weight that follows. The sum of the weights.
+template <class Saying>
+static inline double weigh(const Arms& arms, double fade, double slope, double mixed, Saying said, double head_start, double floor,
+                           double* weights) {
+    double total = 0.0;
+    for (int i = 0; i < arms.count; ++i) {
+        double &regret = arms.regrets[i * arms.stride], &square = arms.squares[i * arms.stride];
+        const double instant = slope * (mixed - said(i));
+        regret = fade * regret + instant;
+        square = fade * square + instant * instant;
+        weights[i] = larger(i == 0 ? regret + head_start : regret, 0.0) / (floor + square);
+        total = i == 0 ? weights[0] : total + weights[i];
     }
-    if (!(total > 0)) return;
-    for (int e = 0; e < kExperts; ++e) shares[e * outputs + output] = weights[e + 1] / total;
+    return total;
 }
 
-// Mix.combine
-static inline double combine(const Row& row, int output, const double* said) {
-    const int outputs = row.plan.outputs;
-    const double* shares = row.real(row.plan.at.mix_share) + output;
-    double mixed = shares[0] * said[0];
-    for (int e = 1; e < kExperts; ++e) mixed = mixed + shares[e * outputs] * said[e * outputs];
-    return mixed;
+// Slope of the loss at an error of the mix, in residual scales.
+static inline double mix_slope(const Plan& plan, double error) {
+    const double slope = within(error, -kMaxMixError, kMaxMixError);
+    return plan.task == Task::classification ? slope : slope + kAbsolute * within(error / kNear, -1.0, 1.0);
+}
+
+// Mix.update for one output; what the experts said, and what the mix made of it, lies `plan.outputs` apart.
+static inline void update_mix(const Row& row, int output, double target, const double* said, const double* mixed) {
+    const Plan& plan = row.plan;
+    const int64_t outputs = plan.outputs;
+    const double further = plan.horizons[output / (plan.outputs / plan.num_horizons)] - 1;
+    const double head_start = kHeadStart + kHeadStartAhead * further, floor = kFloor + kFloorAhead * further;
+    double weights[1 + kExperts];
+    for (int m = 0; m < kMemories; ++m) {
+        const int64_t from = m * (1 + kExperts) * outputs + output;
+        const double own = mixed[(1 + m) * outputs];
+        const Arms experts{row.real(plan.at.mix_regret) + from, row.real(plan.at.mix_square) + from, 1 + kExperts, outputs};
+        const double total = weigh(
+            experts, kFades[m], mix_slope(plan, own - target), own, [&](int i) { return i == 0 ? 0.0 : said[(i - 1) * outputs]; },
+            head_start, floor, weights);
+        double* shares = row.real(plan.at.mix_share) + m * kExperts * outputs + output;
+        for (int e = 0; e < kExperts && total > 0; ++e) shares[e * outputs] = weights[e + 1] / total;
+    }
+    const Arms memories{row.real(plan.at.mix_trust_regret) + output, row.real(plan.at.mix_trust_square) + output, kMemories, outputs};
+    const double total = weigh(
+        memories, kFades[0], mix_slope(plan, mixed[0] - target), mixed[0], [&](int i) { return mixed[(1 + i) * outputs]; }, head_start,
+        floor, weights);
+    if (total > 0) row.real(plan.at.mix_trust)[output] = weights[1] / total;
+}
+
+// Mix.combine for one output: the answer, which is returned, and after it what each memory alone would say.
+static inline double combine(const Row& row, int output, const double* said, double* mixed) {
+    const int64_t outputs = row.plan.outputs;
+    for (int m = 0; m < kMemories; ++m) {
+        const double* shares = row.real(row.plan.at.mix_share) + m * kExperts * outputs + output;
+        double sum = shares[0] * said[0];
+        for (int e = 1; e < kExperts; ++e) sum = sum + shares[e * outputs] * said[e * outputs];
+        mixed[(1 + m) * outputs] = sum;
+    }
+    mixed[0] = mixed[outputs] + row.real(row.plan.at.mix_trust)[output] * (mixed[2 * outputs] - mixed[outputs]);
+    return mixed[0];
 }
 
 }  // namespace LIQUID_ISA

@@ -44,6 +44,9 @@ namespace liquid {
     FIELD(mix_regret, "mix.regret")                      \
     FIELD(mix_square, "mix.square")                      \
     FIELD(mix_share, "mix.share")                        \
+    FIELD(mix_trust_regret, "mix.trust_regret")          \
+    FIELD(mix_trust_square, "mix.trust_square")          \
+    FIELD(mix_trust, "mix.trust")                        \
     FIELD(autoregression_weights, "autoregression.weights")\
     FIELD(autoregression_covariance, "autoregression.covariance")\
     FIELD(guess_count, "guess.count")                    \
@@ -133,7 +136,7 @@ struct Stretch {
 };
 
 // Sizes that the reference's parts fix (learner/history.py, calendar.py, season.py, mix.py, experts.py).
-constexpr int kChanges = 3, kView = kChanges + 2, kWaves = 6, kPeriods = 4, kExperts = 4;
+constexpr int kChanges = 3, kView = kChanges + 2, kWaves = 6, kPeriods = 4, kExperts = 4, kMemories = 2;
 constexpr int kAutoregressionWidth = 1 + kView + kWaves + kPeriods;
 
 // A range of the stored weights, and where it lies among the working ones.

@@ -37,6 +37,11 @@ static inline const double* said_of(const Row& row, int64_t slot, int output) {
     return row.real(row.plan.at.window_said) + slot * kExperts * row.plan.outputs + output;
 }
 
+// What the mix made of it: the answer's; what each memory alone would have said lies `outputs` apart.
+static inline const double* mixed_of(const Row& row, int64_t slot, int output) {
+    return row.real(row.plan.at.window_mixed) + slot * (1 + kMemories) * row.plan.outputs + output;
+}
+
 // experts.autoregression_features of an output of the sample in a slot of the window.
 template <class Real>
 static inline void fill_autoregression(const Row& row, int64_t slot, int output, double* features) {
@@ -218,7 +223,7 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
                 seat.target[output] = within(residual / scale, -kMaxResidual, kMaxResidual);
                 worst = larger(worst, safe_divide(std::fabs(error), half_width));
                 if (!frozen) {
-                    update_mix(row, output, seat.target[output], said_of(row, slot, output), row.real(at.window_mixed)[entry]);
+                    update_mix(row, output, seat.target[output], said_of(row, slot, output), mixed_of(row, slot, output));
                     learn_autoregression(plan, seat, slot, output, seat.target[output]);
                 }
                 update_radius(row, output, std::fabs(error) > half_width);
@@ -257,7 +262,7 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
         seat.scaled[c] = 1;
         if (!frozen) {
             const double wanted = seat.target[c] - base[c];
-            update_mix(row, c, wanted, said_of(row, slot, c), row.real(at.window_mixed)[slot * plan.outputs + c]);
+            update_mix(row, c, wanted, said_of(row, slot, c), mixed_of(row, slot, c));
             learn_autoregression(plan, seat, slot, c, wanted);
         }
         update_radius(row, c, false);

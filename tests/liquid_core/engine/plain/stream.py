@@ -56,8 +56,9 @@ class PlainStream(ABC):
         self.newest = 0
         self.season = PlainSeason(self.tracks, spec.learner.season_window)
         self.residuals = [CappedSquares() for _ in self.outputs]
-        self.instants: list[list[FloatArray]] = [[] for _ in self.outputs]
-        self.shares = [np.zeros(len(mix.EXPERTS)) for _ in self.outputs]
+        #: By output and memory, and last those of the memories among each other.
+        self.instants: list[list[list[FloatArray]]] = [[[], [], []] for _ in self.outputs]
+        self.shares = [[np.zeros(4), np.zeros(4), np.zeros(1)] for _ in self.outputs]
         self.radius = [conformal.INITIAL_RADIUS] * len(self.outputs)
         self.unusual = Unusual(self.tracks, spec.learner.scaler_rate)
         self.errors: list[list[tuple[float, float]]] = [[] for _ in self.horizons]
@@ -129,15 +130,21 @@ class PlainStream(ABC):
 
     def judge(self, output: int, wanted: float, past: Answer) -> None:
         """How much each expert would have been better than the mix, and what share follows from all such times."""
-        slope = max(-mix.MAX_ERROR, min(mix.MAX_ERROR, past["mixed"] - wanted))
-        self.instants[output].append(slope * (past["mixed"] - np.array([0.0, *past["said"]])))
-        instants = np.array(self.instants[output])
-        fading = mix.FADE ** np.arange(len(instants) - 1, -1, -1)[:, None]
-        regret, square = (fading * instants).sum(axis=0), (fading * instants**2).sum(axis=0)
-        regret[0] += mix.HEAD_START
-        weight = np.maximum(regret, 0.0) / (mix.FLOOR + square)
-        if weight.sum() > 0:
-            self.shares[output] = weight[1:] / weight.sum()
+        further = max(self.outputs[output][0], 1) - 1
+        candidates = [(words, [0.0, *past["said"]], fade) for words, fade in zip(past["words"], mix.FADES, strict=True)]
+        candidates.append((past["mixed"], past["words"], mix.FADES[0]))
+        for index, (answer, said, fade) in enumerate(candidates):
+            slope = max(-mix.MAX_ERROR, min(mix.MAX_ERROR, answer - wanted))
+            if self.spec.task != "classification":
+                slope += mix.ABSOLUTE * max(-1.0, min(1.0, (answer - wanted) / mix.NEAR))
+            self.instants[output][index].append(slope * (answer - np.array(said)))
+            instants = np.array(self.instants[output][index])
+            fading = fade ** np.arange(len(instants) - 1, -1, -1)[:, None]
+            regret, square = (fading * instants).sum(axis=0), (fading * instants**2).sum(axis=0)
+            regret[0] += mix.HEAD_START + mix.HEAD_START_AHEAD * further
+            weight = np.maximum(regret, 0.0) / (mix.FLOOR + mix.FLOOR_AHEAD * further + square)
+            if weight.sum() > 0:
+                self.shares[output][index] = weight[1:] / weight.sum()
 
     def watch(self, surprise: float) -> bool:
         """Page-Hinkley over all surprises since the last alarm, its sums made anew each time."""
@@ -240,12 +247,15 @@ class PlainStream(ABC):
                 autoregression = np.concatenate([[1.0], views[track], waves, near[track]])
                 own = self.autoregression[output].weights[0] @ autoregression
                 said = np.clip([apart[track, 0], own, from_linear[track], from_liquid[track]], -20.0, 20.0)
+                *memories, (trust,) = self.shares[output]
+                words_by_memory = [float(shares @ said) for shares in memories]
                 answers.append(
                     {
                         "base": base,
                         "scale": scale,
                         "said": said,
-                        "mixed": float(self.shares[output] @ said),
+                        "words": words_by_memory,
+                        "mixed": float((1 - trust) * words_by_memory[0] + trust * words_by_memory[1]),
                         "autoregression": autoregression,
                         "linear": linear,
                     }
