@@ -396,11 +396,11 @@ class Tile:
         }.items():
             arrays[f"window.{name}"][self._lanes[active], slot[active]] = new[active]
         if self._spec.task != "forecast":
-            guess, place = self._part(Guess, "guess"), (self._lanes[active], slot[active])
+            place = self._lanes[active], slot[active]
             self._window.labelled[place] = False
-            self._window.guessed[place] = guess.count[active, 0] > 0
-            self._window.mean_guess[place] = guess.mean[active]
-            self._window.last_guess[place] = guess.last[active]
+            self._window.guessed[place] = history.count[active, 0] > 0
+            self._window.mean_guess[place] = history.mean[active]
+            self._window.last_guess[place] = history.last[active]
         last_t = np.where(arrays["stream.seq"] == 0, records.t, np.maximum(records.t, arrays["stream.last_t"]))
         arrays["stream.last_t"][active] = last_t[active]
         arrays["stream.seq"][active] = records.seq[active]
@@ -486,10 +486,11 @@ class Tile:
         spec = self._spec
         if spec.task == "forecast":
             return values[:, spec.target_columns], self._part(Residual, "residual").scale()
-        guess = self._part(Guess, "guess")
+        labels = self._part(History, "history")
         if spec.task == "regression":
-            return guess.best(), self._part(Residual, "residual").scale()
-        return guess.last.copy(), np.ones((self._batch, spec.num_outputs))
+            guess = self._part(Guess, "guess").best(labels.mean, labels.last)
+            return guess, self._part(Residual, "residual").scale()
+        return labels.last.copy(), np.ones((self._batch, spec.num_outputs))
 
     def _prediction(self, mixed: FloatArray, base: FloatArray, scale: FloatArray) -> FloatArray:
         """Answers `(batch, outputs)`: values in the targets' units, or probabilities."""
@@ -518,18 +519,18 @@ class Tile:
         history, observed = self._part(History, "history"), np.repeat(active[:, None], tracks.shape[1], 1)
         season, newest = self._part(Season, "season"), self._arrays["stream.samples"]
         season.mend(history.newest, newest, history.last, tracks, history.rebound(tracks, observed))
+        guess = self._part(Guess, "guess").update(
+            np.where(active[:, None], history.capped(tracks), 0.0),
+            active[:, None],
+            (window.mean_guess[self._lanes, slot], window.last_guess[self._lanes, slot]),
+            window.guessed[self._lanes, slot][:, None],
+            history.count,
+        )
+        self._put("guess", guess)
         history = history.update(tracks, observed, anchor, spec.learner.scaler_rate)
         self._put("history", history)
         season.put(anchor, newest, tracks, active)
         self._put("season", season.measure(anchor, newest, history.deviation(), history.jumped(), active))
-        guess = self._part(Guess, "guess").update(
-            np.where(active[:, None], tracks, 0.0),
-            active[:, None],
-            (window.mean_guess[self._lanes, slot], window.last_guess[self._lanes, slot]),
-            window.guessed[self._lanes, slot][:, None],
-            spec.learner.scaler_rate,
-        )
-        self._put("guess", guess)
         self._arrays["stream.labels"] += active
 
     def _tracks(self, y: FloatArray) -> FloatArray:

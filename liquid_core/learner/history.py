@@ -69,6 +69,10 @@ class History:
             newest=np.where(observed.any(axis=1), number, self.newest),
         )
 
+    def capped(self, values: FloatArray) -> FloatArray:
+        """`values` `(batch, tracks)` within the reach of the moments."""
+        return Moments(self.count, self.mean, self.variance).capped(values)
+
     def jumped(self) -> BoolArray:
         """Where the last movement was far beyond the usual ones, `(batch, tracks)`: an outlier, or a shift of level."""
         return self._is_jump(self.changes[:, :, 0])

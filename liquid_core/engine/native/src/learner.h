@@ -223,10 +223,10 @@ class Learner {
                 const int64_t entry = slot * plan_->tracks + track;
                 const double value = plan_->task == Task::regression ? y[track] : y[0] == track ? 1.0 : 0.0;
                 mend_season(row, newest, track, value);
-                update_history(row, track, value);
-                put_season(row, seat.anchor, newest, track, value);
                 update_guess(row, track, value, row.real(at.window_mean_guess)[entry], row.real(at.window_last_guess)[entry],
                              guessed);
+                update_history(row, track, value);
+                put_season(row, seat.anchor, newest, track, value);
             }
             *row.integer(at.history_newest) = seat.anchor;
             measure_season(row, seat.anchor, newest, seat.lags);

@@ -226,7 +226,7 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
     for (int j = 0; j < plan.tracks; ++j) {
         base[j] = plan.task == Task::forecast     ? seat.values[plan.target_columns[j]]
                   : plan.task == Task::regression ? best_guess(row, j)
-                                                  : row.real(at.guess_last)[j];
+                                                  : row.real(at.history_last)[j];
     }
     const bool values = plan.task != Task::classification;
     for (int o = 0; o < plan.outputs; ++o) scales[o] = values ? std::sqrt(row.real(at.residual_square)[o]) : 1.0;
@@ -279,10 +279,10 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
     row.integer(at.window_seq)[slot] = seq;
     if (plan.task != Task::forecast) {
         row.array<uint8_t>(at.window_labelled)[slot] = 0;
-        row.array<uint8_t>(at.window_guessed)[slot] = row.integer(at.guess_count)[0] > 0;
+        row.array<uint8_t>(at.window_guessed)[slot] = row.integer(at.history_count)[0] > 0;
         for (int j = 0; j < plan.tracks; ++j) {
-            row.real(at.window_mean_guess)[slot * plan.tracks + j] = row.real(at.guess_mean)[j];
-            row.real(at.window_last_guess)[slot * plan.tracks + j] = row.real(at.guess_last)[j];
+            row.real(at.window_mean_guess)[slot * plan.tracks + j] = row.real(at.history_mean)[j];
+            row.real(at.window_last_guess)[slot * plan.tracks + j] = row.real(at.history_last)[j];
         }
     }
     *row.integer(at.stream_seq) = seq;

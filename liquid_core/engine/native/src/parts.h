@@ -88,13 +88,16 @@ static inline void update_square(int64_t& count, double& square, double residual
     square = square + weight * (size * size - square);
 }
 
+// Moments.capped for one value.
+static inline double capped(int64_t count, double mean, double variance, double value) {
+    if (count < kSettled) return value;
+    const double reach = kMaxDistance * std::sqrt(variance);
+    return reach > 0 ? within(value, mean - reach, mean + reach) : value;
+}
+
 // Moments.update for one value, which counts no further than the cap.
 static inline void update_moments(int64_t& count, double& mean, double& variance, double value, double rate) {
-    double counted = value;
-    if (count >= kSettled) {
-        const double reach = kMaxDistance * std::sqrt(variance);
-        if (reach > 0) counted = within(value, mean - reach, mean + reach);
-    }
+    const double counted = capped(count, mean, variance, value);
     ++count;
     const double weight = larger(inverse_of(count), rate);
     const double delta = counted - mean;
@@ -206,23 +209,20 @@ static inline double update_surge(const Row& row, double error) {
 // Guess.update for one target; `mean_then` and `last_then` are the guesses of when the sample came.
 static inline void update_guess(const Row& row, int target, double label, double mean_then, double last_then, bool guessed) {
     const Offsets& at = row.plan.at;
-    int64_t& count = row.integer(at.guess_count)[target];
-    double &mean = row.real(at.guess_mean)[target], &last = row.real(at.guess_last)[target];
+    if (!guessed) return;
+    const int64_t count = row.integer(at.history_count)[target];
+    const double counted =
+        capped(count, row.real(at.history_mean)[target], row.real(at.history_variance)[target], label);
     double &mean_error = row.real(at.guess_mean_error)[target], &last_error = row.real(at.guess_last_error)[target];
     const double weight = larger(inverse_of(count), kGuessErrorRate);
-    ++count;
-    if (guessed) {
-        mean_error = mean_error + weight * (std::fabs(label - mean_then) - mean_error);
-        last_error = last_error + weight * (std::fabs(label - last_then) - last_error);
-    }
-    mean = mean + larger(inverse_of(count), row.plan.scaler_rate) * (label - mean);
-    last = label;
+    mean_error = mean_error + weight * (std::fabs(counted - mean_then) - mean_error);
+    last_error = last_error + weight * (std::fabs(counted - last_then) - last_error);
 }
 
 static inline double best_guess(const Row& row, int target) {
     const Offsets& at = row.plan.at;
     const bool last_is_closer = row.real(at.guess_last_error)[target] < row.real(at.guess_mean_error)[target];
-    return row.real(last_is_closer ? at.guess_last : at.guess_mean)[target];
+    return row.real(last_is_closer ? at.history_last : at.history_mean)[target];
 }
 
 }  // namespace LIQUID_ISA

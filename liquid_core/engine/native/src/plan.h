@@ -49,9 +49,6 @@ namespace liquid {
     FIELD(mix_trust, "mix.trust")                        \
     FIELD(autoregression_weights, "autoregression.weights")\
     FIELD(autoregression_covariance, "autoregression.covariance")\
-    FIELD(guess_count, "guess.count")                    \
-    FIELD(guess_mean, "guess.mean")                      \
-    FIELD(guess_last, "guess.last")                      \
     FIELD(guess_mean_error, "guess.mean_error")          \
     FIELD(guess_last_error, "guess.last_error")          \
     FIELD(conformal_radius, "conformal.radius")          \

@@ -65,9 +65,12 @@ class Track:
         if self.seen:
             self.moves.append(value - self.last)
             self.changes.add(self.moves[-1])
-        reach = 10 * self.deviation() if len(self.seen) >= 10 else 0.0
-        self.capped.append(max(self.mean() - reach, min(self.mean() + reach, value)) if reach > 0 else value)
+        self.capped.append(self.within_reach(value))
         self.seen.append(value)
+
+    def within_reach(self, value: float) -> float:
+        reach = 10 * self.deviation() if len(self.seen) >= 10 else 0.0
+        return max(self.mean() - reach, min(self.mean() + reach, value)) if reach > 0 else value
 
     @property
     def last(self) -> float:
@@ -105,20 +108,19 @@ class Track:
 class Guess:
     """What the next label is taken to be: the mean of all labels, or the last, whichever was closer so far."""
 
-    def __init__(self) -> None:
-        self.labels: list[float] = []
+    def __init__(self, labels: Track) -> None:
+        self.labels = labels
         self.mean_error = self.last_error = 0.0
 
-    def take(self, label: float, then: tuple[float, float] | None) -> None:
+    def judge(self, label: float, then: tuple[float, float] | None) -> None:
         """`then`: mean and last label when the sample came; none before the first label."""
         if then:
-            weight = max(1 / len(self.labels), guess.ERROR_RATE)
-            self.mean_error += weight * (abs(label - then[0]) - self.mean_error)
-            self.last_error += weight * (abs(label - then[1]) - self.last_error)
-        self.labels.append(label)
+            counted, weight = self.labels.within_reach(label), max(1 / len(self.labels.seen), guess.ERROR_RATE)
+            self.mean_error += weight * (abs(counted - then[0]) - self.mean_error)
+            self.last_error += weight * (abs(counted - then[1]) - self.last_error)
 
     def both(self) -> tuple[float, float]:
-        return (float(np.mean(self.labels)), self.labels[-1]) if self.labels else (0.0, 0.0)
+        return self.labels.mean(), self.labels.last
 
     def best(self) -> float:
         return self.both()[1 if self.last_error < self.mean_error else 0]

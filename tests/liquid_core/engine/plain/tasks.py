@@ -112,7 +112,7 @@ class LabelStream(PlainStream):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
-        self.guesses = [Guess() for _ in self.tracks]
+        self.guesses = [Guess(track) for track in self.tracks]
 
     def make_tracks(self) -> list[Track]:
         return [Track() for _ in range(self.spec.num_tracks)]
@@ -128,15 +128,15 @@ class LabelStream(PlainStream):
         for place, (track, value) in enumerate(zip(self.tracks, values, strict=True)):
             if track.rebounds(value):
                 self.season.mend(self.newest, place, value)
+            self.guesses[place].judge(value, self.answers[number][place]["guesses"])
             track.take(value)
-            self.guesses[place].take(value, self.answers[number][place]["guesses"])
         self.newest = number
         self.season.then[number] = values
         self.season.measure(number)
         return told
 
     def advance(self, t: float, x: list[float]) -> list[Answer]:
-        guesses = [guess.both() if guess.labels else None for guess in self.guesses]
+        guesses = [guess.both() if guess.labels.seen else None for guess in self.guesses]
         answers = super().advance(t, x)
         for answer, both in zip(answers, guesses, strict=True):
             answer["guesses"] = both
