@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from liquid_core.engine.admission import MAX_SEQ, MAX_TIME, MAX_VALUE
 from liquid_core.engine.layout import Field, StateLayout
 from liquid_core.errors import StateFormatError
-from liquid_core.learner import conformal, rls
+from liquid_core.learner import conformal, rls, upset
 from liquid_core.learner.clock import MAX_ELAPSED
 from liquid_core.learner.guard import MAX_HIDDEN, MAX_OUTPUT, MAX_WEIGHT
 from liquid_core.learner.scaler import MAX_SCALED
@@ -101,6 +101,9 @@ _RANGES: dict[str, Range] = {
     "window.mixed": _OUTPUT,
     "window.half_width": _SIZE,
     "window.label": (-MAX_VALUE, MAX_VALUE),
+    "upset.age": (0, upset.LONGEST),
+    "upset.calm": (0, upset.CALM_RECORDS),
+    "upset.credit": (0.0, upset.CREDIT),
     "answers.fingerprint": (0, 2**32 - 1),
     "answers.half_width": (-1.0, _SIZE[1]),
     "answers.anomaly": (-1.0, 1.0),
@@ -120,6 +123,10 @@ def check(layout: StateLayout, spec: ModelSpec, row: ByteArray) -> None:
         low, high = range_of(field)
         if arrays[field.name].dtype != np.bool_ and not _within(arrays[field.name], low, high):
             raise _unsound(field.name, f"must lie between {low:g} and {high:g}")
+    for name, kept in upset.split(arrays["upset.kept"], [arrays[name][0].size for name in upset.KEPT]).items():
+        low, high = range_of(layout.field(name))
+        if not _within(kept, low, high):
+            raise _unsound("upset.kept", f"must be what `{name}` can have been")
     _check_numbers(arrays)
     if not _within(arrays["season.period"], 0, arrays["season.distance"].shape[1] - 1):
         raise _unsound("season.period", "must lie within the ring of past values")

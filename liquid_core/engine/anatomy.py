@@ -23,6 +23,7 @@ from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import INPUTS_PER_FEATURE, Scaler
 from liquid_core.learner.season import Season
 from liquid_core.learner.surge import Surge
+from liquid_core.learner.upset import Upset, kept_sizes
 from liquid_core.learner.window import Window
 from liquid_core.spec import ModelSpec
 
@@ -70,7 +71,9 @@ def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayou
         "window": Window.arrays(spec, num_inputs(spec), network.state_size, real),
         "answers": _answers(spec.num_outputs),
     }
-    return StateLayout({f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()})
+    named = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+    kept = sum(kept_sizes(named))
+    return StateLayout(named | {f"upset.{name}": array for name, array in Upset.arrays(kept).items()})
 
 
 def _counters() -> dict[str, ArraySpec]:

@@ -39,6 +39,7 @@ from liquid_core.learner.season import PERIODS_BACK, Season
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
 from liquid_core.learner.surge import Surge
 from liquid_core.learner.tbptt import Lesson, Unrolled, learn_window
+from liquid_core.learner.upset import KEPT, Upset, farthest, split
 from liquid_core.learner.window import Window, stretches_for
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
@@ -95,6 +96,7 @@ class Tile:
         """Apply one record a stream; streams with neither sample nor label stay as they are."""
         spec = self._spec
         active = records.is_sample | records.has_label
+        self._return_from_upset(records)
         if spec.task == "forecast":
             samples = self._arrays["stream.samples"] + 1  # the sample that is arriving
             truth = np.tile(records.x[:, spec.target_columns], (1, len(spec.horizons)))
@@ -125,6 +127,24 @@ class Tile:
     def look_ahead(self, records: TileRecords) -> None:
         """Answer samples without learning from them; the rows are then the caller's to throw away."""
         self._advance(records)
+
+    def _return_from_upset(self, records: TileRecords) -> None:
+        """Where the stream is again as it was before an upset, so are its running scales."""
+        arrays, upset = self._arrays, self._part(Upset, "upset")
+        numbers = [arrays[name].reshape(self._batch, -1) for name in KEPT]
+        sizes, now = [part.shape[1] for part in numbers], np.concatenate(numbers, axis=1)
+        usual = split(upset.usual(now), sizes)
+        sample = farthest(
+            records.x, arrays["scaler.count"], usual["scaler.mean"], usual["scaler.variance"], records.is_sample
+        )
+        label = np.full(self._batch, -1.0)
+        if self._spec.task == "regression":
+            moments = usual["history.mean"], usual["history.variance"]
+            label = farthest(records.y, arrays["history.count"], *moments, records.has_label)
+        after, returns = upset.judge(sample, label, now)
+        self._put("upset", after, records.is_sample | records.has_label)
+        for name, kept in split(upset.kept, sizes).items():
+            arrays[name][returns] = kept.reshape(arrays[name].shape)[returns]
 
     # --- settle ------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 
 #include "lesson.h"
 #include "settle.h"
+#include "upset.h"
 
 namespace liquid {
 namespace LIQUID_ISA {
@@ -84,12 +85,21 @@ class Learner {
     }
 
     void one_round(const Records& records, const Results& results, int count) {
+        for (int i = 0; i < count; ++i) begin(records, seats_[i]);
         if (plan_->task != Task::forecast) advance(records, results, count);
         bool any = false;
         for (int i = 0; i < count; ++i) any |= settle(records, results, seats_[i]);
         if (any) learn(results, count);
         if (plan_->task == Task::forecast) advance(records, results, count);
         for (int i = 0; i < count; ++i) conclude(records, results, seats_[i]);
+    }
+
+    // Before anything else takes a record in.
+    void begin(const Records& records, const Seat<Real>& seat) {
+        if (seat.record < 0) return;
+        const bool judged_by_label = plan_->task == Task::regression && records.has_label[seat.record];
+        return_from_upset(seat.row(*plan_), records.is_sample[seat.record] ? records.x + seat.record * plan_->features : nullptr,
+                          judged_by_label ? records.y + seat.record * plan_->targets : nullptr);
     }
 
     // Holds what a record brings against the answers that waited for it; whether there is something to learn.

@@ -87,6 +87,11 @@ namespace liquid {
     FIELD(linear_covariance, "linear.covariance")        \
     FIELD(readout_weights, "readout.weights")            \
     FIELD(readout_covariance, "readout.covariance")      \
+    FIELD(upset_age, "upset.age")                        \
+    FIELD(upset_calm, "upset.calm")                      \
+    FIELD(upset_by_label, "upset.by_label")              \
+    FIELD(upset_credit, "upset.credit")                  \
+    FIELD(upset_kept, "upset.kept")                      \
     FIELD(window_seq, "window.seq")                      \
     FIELD(window_inputs, "window.inputs")                \
     FIELD(window_elapsed, "window.elapsed")              \
