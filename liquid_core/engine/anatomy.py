@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -17,7 +19,6 @@ from liquid_core.learner.guess import Guess
 from liquid_core.learner.history import History
 from liquid_core.learner.metrics import Prequential
 from liquid_core.learner.mix import Mix
-from liquid_core.learner.network import Network
 from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import INPUTS_PER_FEATURE, Scaler
@@ -25,6 +26,9 @@ from liquid_core.learner.season import Season
 from liquid_core.learner.surge import Surge
 from liquid_core.learner.window import Window
 from liquid_core.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from liquid_core.learner.network import Network
 
 #: Answers kept for clients that ask again.
 ANSWERS_KEPT = 64

@@ -12,11 +12,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from liquid_core.engine.layout import StateLayout
-from liquid_core.engine.native import NativeEngine
 from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.slab import Slab
-from liquid_core.engine.torch_engine import TorchEngine
 from liquid_core.errors import EngineUnavailableError
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
@@ -82,6 +80,10 @@ def build_engine(
     EngineUnavailableError
         "native" was asked for, and no kernels were built here or they do not know the spec.
     """
+    # Here and not above: they import torch, and who only describes engines, or asks which there are, need not wait.
+    from liquid_core.engine.native import NativeEngine
+    from liquid_core.engine.torch_engine import TorchEngine
+
     if kind == "torch":
         return TorchEngine(spec, real)
     try:

@@ -16,7 +16,6 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 import structlog
-import torch
 from numpy.typing import NDArray
 
 from liquid_core.engine.admission import check_values
@@ -124,6 +123,8 @@ class StreamHost:
 
     async def start(self) -> None:
         """Take the shards and begin to work, or stand by for them."""
+        import torch  # it takes seconds, and who only looks at a host, or needs one later, need not wait
+
         torch.set_num_threads(self._threads)
         self._metrics.set_engine(self._engine.name, self._engine.isa)
         health = await self._store.self_check()
