@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -63,10 +64,13 @@ async def _open_store(settings: Settings, metrics: Metrics, stack: AsyncExitStac
 
 def _load_engine(settings: Settings) -> EngineChoice:
     """Choose the engine, and import all that the host and its engines need."""
-    import service.shard.host  # noqa: F401
     from service.shard.engine_choice import choose_engine
 
-    return choose_engine(settings.engine)
+    engine = choose_engine(settings.engine)
+    import_module("service.shard.host")
+    if engine.name == "torch":
+        import_module("liquid_core.engine.torch_engine")
+    return engine
 
 
 def _unless_failed(outcome: Opened | BaseException) -> Opened:

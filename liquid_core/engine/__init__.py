@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from liquid_core.engine.admission import Ledger, Verdict
 from liquid_core.engine.engine import Engine, EngineKind, build_engine
 from liquid_core.engine.layout import StateLayout
-from liquid_core.engine.native import NativeStatus, native_status
+from liquid_core.engine.native import NativeEngine, NativeStatus, native_status
 from liquid_core.engine.records import (
     Control,
     Freeze,
@@ -28,12 +28,9 @@ from liquid_core.engine.slab import Slab
 from liquid_core.lazy import lazily
 
 if TYPE_CHECKING:
-    from liquid_core.engine.native import NativeEngine
     from liquid_core.engine.torch_engine import TorchEngine
 
-__getattr__, __dir__ = lazily(
-    __name__, {"liquid_core.engine.native": ("NativeEngine",), "liquid_core.engine.torch_engine": ("TorchEngine",)}
-)
+__getattr__, __dir__ = lazily(__name__, {"liquid_core.engine.torch_engine": ("TorchEngine",)})
 
 __all__ = [
     "Control",

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.native import NativeEngine
 from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.slab import Slab
@@ -80,18 +81,16 @@ def build_engine(
     EngineUnavailableError
         "native" was asked for, and no kernels were built here or they do not know the spec.
     """
-    # Here and not above: they import torch, and who only describes engines, or asks which there are, need not wait.
-    from liquid_core.engine.native import NativeEngine
-    from liquid_core.engine.torch_engine import TorchEngine
+    if kind != "torch":
+        try:
+            return NativeEngine(spec, real, threads=threads)
+        except EngineUnavailableError:
+            if kind == "native":
+                raise
 
-    if kind == "torch":
-        return TorchEngine(spec, real)
-    try:
-        return NativeEngine(spec, real, threads=threads)
-    except EngineUnavailableError:
-        if kind == "native":
-            raise
-        return TorchEngine(spec, real)
+    from liquid_core.engine.torch_engine import TorchEngine  # torch takes seconds, and native engines do without
+
+    return TorchEngine(spec, real)
 
 
 __all__ = ["Engine", "EngineKind", "build_engine"]

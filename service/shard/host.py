@@ -123,9 +123,6 @@ class StreamHost:
 
     async def start(self) -> None:
         """Take the shards and begin to work, or stand by for them."""
-        import torch  # it takes seconds, and who only looks at a host, or needs one later, need not wait
-
-        torch.set_num_threads(self._threads)
         self._metrics.set_engine(self._engine.name, self._engine.isa)
         health = await self._store.self_check()
         self._durability = health.durability

@@ -88,6 +88,7 @@ class Loader:
         -------
         The streams that there was no room for, and the bytes that they lack.
         """
+        await self._room.prepare(stream.meta.spec for stream in streams)
         placed, failed, needed = await self._room.run(partial(self._place, streams))
         for stream, error in failed:
             deliver(stream.id, _explained(stream.id, error))

@@ -10,9 +10,11 @@ row never changes under somebody's eyes, and the event loop stays free while ten
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TypeVar
 
 from liquid_core.engine.engine import Engine, EngineKind, build_engine
@@ -98,6 +100,11 @@ class EngineRoom:
             raise Problem("draining", "the server is stopping; send again.", retry_after_s=1.0)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
+    async def prepare(self, specs: Iterable[ModelSpec]) -> None:
+        """Import torch, where these specs will need it, beside the engine's thread: that one has to go on."""
+        if self._kind != "native" and any(spec.cell_spec.mixed_memory for spec in specs) and "torch" not in sys.modules:
+            await asyncio.to_thread(import_module, "liquid_core.engine.torch_engine")
+
     def model(self, spec: ModelSpec) -> Model:
         """The one model of `spec`, built where it is not there; to be called in the engine's thread.
 
@@ -111,6 +118,10 @@ class EngineRoom:
         model = self._models.get(spec.digest)
         if model is None:
             engine = build_engine(spec, self._kind, threads=self._threads)
+            if engine.name == "torch":
+                import torch  # the engine has imported it
+
+                torch.set_num_threads(self._threads)
             model = Model(spec=spec, engine=engine, slab=self._slab(engine), name=spec.cell_spec.kind)
             self._models[spec.digest] = model
         return model

@@ -216,6 +216,7 @@ class StreamTable:
 
         Its model is built first: a spec that cannot be built must not take an id.
         """
+        await self._room.prepare([spec])
         try:
             model = await self._room.run(partial(self._model_that_fits, spec))
         except SpecError as error:

@@ -5,14 +5,7 @@ It gives the reference engine's numbers in microseconds, and a stream the same b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from liquid_core.engine.native.engine import NativeEngine
 from liquid_core.engine.native.status import NativeStatus, native_status
-from liquid_core.lazy import lazily
-
-if TYPE_CHECKING:
-    from liquid_core.engine.native.engine import NativeEngine
-
-__getattr__, __dir__ = lazily(__name__, {"liquid_core.engine.native.engine": ("NativeEngine",)})
 
 __all__ = ["NativeEngine", "NativeStatus", "native_status"]
