@@ -28,6 +28,7 @@ from service.store import StoreError, StreamStore
 class StreamMeta(msgspec.Struct, frozen=True, kw_only=True):
     """What the store keeps of a stream beside its log and snapshots."""
 
+    #: Of its newest snapshot; of its creation, as long as it has none.
     spec: ModelSpec
     created_at: float
 
@@ -85,6 +86,16 @@ class HotStream:
     def replay_length(self) -> int:
         """Records that a crash now would have to replay."""
         return self.position - self.snapshot_position
+
+    @property
+    def has_new_spec(self) -> bool:
+        """Whether what the store says of it, to whoever lists streams, is of another spec; a snapshot mends that."""
+        return self.spec.digest != self.meta.spec.digest
+
+    @property
+    def new_meta(self) -> StreamMeta:
+        """What the store shall say of it."""
+        return msgspec.structs.replace(self.meta, spec=self.spec)
 
     def arrays(self) -> RowArrays:
         """The stream's arrays as they lie in the slab: to be read in the engine's thread, and not to be kept."""
