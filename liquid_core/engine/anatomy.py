@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.layout import StateLayout, layout_of
 from liquid_core.learner import conformal, readout, rls
 from liquid_core.learner.adam import Adam
 from liquid_core.learner.anomaly import Anomaly
@@ -70,7 +70,7 @@ def layout_for(spec: ModelSpec, sizes: Sizes, real: DTypeLike) -> StateLayout:
         "window": Window.arrays(spec, num_inputs(spec), sizes.state_size, real),
         "answers": _answers(spec.num_outputs),
     }
-    return StateLayout({f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()})
+    return layout_of({f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()})
 
 
 def _counters() -> dict[str, ArraySpec]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from liquid_core.engine.anatomy import layout_for, num_inputs
-from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.layout import RowArrays, StateLayout
 from liquid_core.learner import rls
 from liquid_core.learner.experts import AUTOREGRESSION_WIDTH
 from liquid_core.learner.sizes import Sizes
@@ -42,13 +42,13 @@ class RowEngine:
         self.sizes = sizes
         self.layout: StateLayout = layout_for(spec, sizes, real)
         self._fresh_row = self.layout.initial_row()
-        fresh = self.layout.views(self._fresh_row[None])
-        fresh["network.weights"][0] = initial_weights
-        fresh["autoregression.covariance"][0] = rls.initial(AUTOREGRESSION_WIDTH)
+        fresh = RowArrays(self.layout, self._fresh_row)
+        fresh["network.weights"][...] = initial_weights
+        fresh["autoregression.covariance"][...] = rls.initial(AUTOREGRESSION_WIDTH)
         if sizes.exact_linear:
-            fresh["linear.covariance"][0] = rls.initial(sizes.linear_features)
+            fresh["linear.covariance"][...] = rls.initial(sizes.linear_features)
         if sizes.exact_readout:
-            fresh["readout.covariance"][0] = rls.initial(sizes.readout_features)
+            fresh["readout.covariance"][...] = rls.initial(sizes.readout_features)
 
     @cached_property
     def network(self) -> Network:

@@ -160,8 +160,7 @@ class Loader:
 
     def _remove(self, placed: Iterable[Placed]) -> None:
         for each in placed:
-            each.model.slab.free(each.slot)
-            self._room.release(each.model)
+            self._room.free(each.model, each.slot)
 
 
 def _by_model(placed: Iterable[Placed]) -> list[list[Placed]]:

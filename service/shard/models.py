@@ -92,6 +92,8 @@ class EngineRoom:
         self.memory = memory
         self._thread = executor or ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._models: dict[str, Model] = {}
+        #: Memory of all models: there may be one a stream, and it is asked for with each that comes.
+        self.num_bytes = 0
         self._closed = False
 
     async def run(self, work: Callable[[], Result]) -> Result:
@@ -124,6 +126,7 @@ class EngineRoom:
                 torch.set_num_threads(self._threads)
             model = Model(spec=spec, engine=engine, slab=self._slab(engine), name=spec.cell_spec.kind)
             self._models[spec.digest] = model
+            self.num_bytes += engine.overhead_bytes
         return model
 
     def _slab(self, engine: Engine) -> Slab:
@@ -145,17 +148,24 @@ class EngineRoom:
                 if needed > 0:
                     raise RoomFull(needed)
             try:
-                return model.slab.load(row)
+                return self.put(model, row)
             except SlabFullError as error:  # the system has given it fewer addresses
                 raise RoomFull(model.engine.bytes_per_stream) from error
         except RoomFull:
             self.release(model)
             raise
 
-    @property
-    def num_bytes(self) -> int:
-        """Memory of all models."""
-        return sum(model.num_bytes for model in self.models())
+    def put(self, model: Model, row: ByteArray) -> int:
+        """`load`, whether or not there is memory for it."""
+        slot = model.slab.load(row)
+        self.num_bytes += model.engine.bytes_per_stream
+        return slot
+
+    def free(self, model: Model, slot: int) -> None:
+        """Let a stream leave, and its model if it was the last one; to be called in the engine's thread."""
+        model.slab.free(slot)
+        self.num_bytes -= model.engine.bytes_per_stream
+        self.release(model)
 
     def fold(self, model: Model, row: ByteArray, records: Sequence[Record]) -> tuple[Model, ByteArray]:
         """Apply records of one stream to its row of `model`; to be called in the engine's thread.
@@ -179,8 +189,9 @@ class EngineRoom:
 
     def release(self, model: Model) -> None:
         """Forget a model that no stream uses; to be called in the engine's thread."""
-        if len(model.slab) == 0:
-            self._models.pop(model.spec.digest, None)
+        if len(model.slab) == 0 and self._models.get(model.spec.digest) is model:
+            del self._models[model.spec.digest]
+            self.num_bytes -= model.engine.overhead_bytes
 
     def models(self) -> list[Model]:
         return list(self._models.values())

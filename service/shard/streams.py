@@ -335,8 +335,7 @@ class StreamTable:
         await self._room.run(go_back)
 
     def _unload(self, hot: HotStream) -> None:
-        hot.model.slab.free(hot.slot)
-        self._room.release(hot.model)
+        self._room.free(hot.model, hot.slot)
 
 
 def new_stream(stream_id: str, incarnation: str, meta: StreamMeta) -> Callable[[EngineRoom], HotStream]:
@@ -378,10 +377,9 @@ def advance(room: EngineRoom, stream: HotStream, records: Sequence[Record]) -> N
         before.slab.write(stream.slot, row)
     else:
         # Not held against the limit on memory: it is in the log, and what it was leaves at once.
-        slot = after.slab.load(row)
-        before.slab.free(stream.slot)
+        slot = room.put(after, row)
+        room.free(before, stream.slot)
         stream.model, stream.slot = after, slot
-        room.release(before)
     stream.ledger = ledger
 
 
