@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
+from liquid_core.errors import EngineUnavailableError
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -30,10 +31,10 @@ async def open_host(settings: Settings, metrics: Metrics, stack: AsyncExitStack)
     StoreError, EngineUnavailableError
         What the store or the engine refuses; the message says why and what to do.
     """
-    # Both take seconds: an embedded store reads its file while this process imports torch. Where one fails the other is
-    # waited for, so that whatever it has opened is on the stack.
+    # Both may take seconds: an embedded store reads its file while this process imports the engine. Where one fails the
+    # other is waited for, so that whatever it has opened is on the stack.
     store, engine = await asyncio.gather(
-        _open_store(settings, metrics, stack), asyncio.to_thread(_load_engine, settings), return_exceptions=True
+        _open_store(settings, metrics, stack), _engine(settings), return_exceptions=True
     )
     chosen = _unless_failed(engine)
     connected = _unless_failed(store)
@@ -62,14 +63,21 @@ async def _open_store(settings: Settings, metrics: Metrics, stack: AsyncExitStac
     return store
 
 
+async def _engine(settings: Settings) -> EngineChoice:
+    return await asyncio.to_thread(_load_engine, settings)
+
+
 def _load_engine(settings: Settings) -> EngineChoice:
     """Choose the engine, and import all that the host and its engines need."""
     from service.shard.engine_choice import choose_engine
 
     engine = choose_engine(settings.engine)
-    import_module("service.shard.host")
-    if engine.name == "torch":
-        import_module("liquid_core.engine.torch_engine")
+    try:
+        import_module("service.shard.host")
+        if engine.name == "torch":
+            import_module("liquid_core.engine.torch_engine")
+    except ImportError as error:
+        raise EngineUnavailableError(f"the engine cannot be imported ({error}); install liquidstream again.") from error
     return engine
 
 
