@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from liquid_core.cells import Cell, CfCCell, LTCCell, MixedMemory, WiredCfCCell, build_cell
+from typing import TYPE_CHECKING
+
 from liquid_core.errors import (
     LiquidError,
     RecordError,
@@ -12,9 +13,21 @@ from liquid_core.errors import (
     StateFormatError,
     WiringError,
 )
-from liquid_core.rnn import LTC, CfC, LiquidRNN
+from liquid_core.lazy import lazily
 from liquid_core.spec import ModelSpec
 from liquid_core.wiring import NCP, AutoNCP, BuiltWiring, FullyConnected, Random, Wiring
+
+if TYPE_CHECKING:
+    from liquid_core.cells import Cell, CfCCell, LTCCell, MixedMemory, WiredCfCCell, build_cell
+    from liquid_core.rnn import LTC, CfC, LiquidRNN
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "liquid_core.cells": ("Cell", "CfCCell", "LTCCell", "MixedMemory", "WiredCfCCell", "build_cell"),
+        "liquid_core.rnn": ("LTC", "CfC", "LiquidRNN"),
+    },
+)
 
 __all__ = [
     "LTC",

@@ -17,11 +17,13 @@ The alphabet, wherever a docstring states a shape:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int64]
@@ -31,6 +33,6 @@ ByteArray = NDArray[np.uint8]
 Indices = NDArray[np.int32]
 
 #: A cell's parameters by name, each of its own shape or with a leading ``batch`` axis (a weight set a stream).
-Parameters = Mapping[str, Tensor]
+Parameters: TypeAlias = "Mapping[str, Tensor]"
 
 __all__ = ["BoolArray", "ByteArray", "FloatArray", "Indices", "IntArray", "Parameters"]

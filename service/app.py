@@ -37,6 +37,7 @@ from service.api.seam import Host, Services
 from service.api.turnstile import Turnstile
 from service.lag import measured_lag
 from service.metrics import Metrics
+from service.opening import open_host
 from service.security import Door
 from service.settings import Settings
 
@@ -58,8 +59,8 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
         _warn(settings)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(measured_lag(services.metrics, services.admission.adapt))
-            working = host if host is not None else await _open_host(services, stack)
             with _mendable(services):
+                working = host if host is not None else await open_host(settings, services.metrics, stack)
                 await working.start()
             stack.push_async_callback(working.drain)
             services.host = working
@@ -92,31 +93,6 @@ def create_app(settings: Settings, host: Host | None = None) -> FastAPI:
     for layer in (BodyLimit, Turnstile, Door, Edge):  # the last one added is the outermost
         app.add_middleware(layer, services=services)
     return app
-
-
-async def _open_host(services: Services, stack: AsyncExitStack) -> Host:
-    """The store, and the host on it; `stack` closes them in the right order."""
-    # Here and not above: torch takes seconds to import, and the API's document needs neither it nor a store.
-    from service.shard.engine_choice import choose_engine
-    from service.shard.host import StreamHost
-    from service.store import EmbeddedStore, StreamStore
-
-    with _mendable(services):
-        engine = choose_engine(services.settings.engine)
-        if engine.fallback is not None:
-            log.warning("slow_engine", engine=str(engine), reason=engine.fallback)
-        url = services.settings.redis_url
-        if url is None:
-            embedded = EmbeddedStore(services.settings.data_dir)
-            stack.push_async_callback(embedded.stop)
-            url = await embedded.start()
-        store = await StreamStore.connect(url)
-        stack.push_async_callback(store.close)
-        checked = await store.self_check()
-    services.metrics.set_durability(checked.durability)
-    for warning in checked.warnings:
-        log.warning("store_warning", warning=warning)
-    return StreamHost(services.settings, store, services.metrics, engine)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""The command line: `liquidstream serve | replay | evaluate | demo | streams | version | info`."""
+"""The command line: `liquidstream serve | replay | evaluate | demo | streams | version | info`.
+
+What only one command needs is imported there: `--help` answers at once, and a server starts without its clients.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +14,18 @@ import time
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
-from liquidstream_client import Client, ConnectionFailed, LiquidstreamError
-from liquidstream_client.calls import DEFAULT_URL
 from service.cli_errors import UserError, helpful
 from service.cli_evaluate import evaluate_command
-from service.cli_options import Engine, Task, check_targets, horizons_of, names_of
-from service.csv_samples import CsvError, plan_csv
-from service.replay import Census, Replay, describe_plan, replay, stream_name, take_census
-from service.report import streams_table
+from service.cli_options import DEFAULT_URL, Engine, Task, check_targets, horizons_of, names_of
+
+if TYPE_CHECKING:
+    from liquidstream_client import Client
+    from service.replay import Census
 
 app = typer.Typer(
     name="liquidstream",
@@ -91,7 +92,7 @@ def serve(
         raise UserError(str(error), 2) from error
     _check_port(settings.host, settings.port)
 
-    from service.server import run  # torch takes seconds to import: only who really serves waits for it
+    from service.server import run
 
     run(settings)
 
@@ -120,6 +121,9 @@ def replay_command(
     """Send a CSV file into a stream and show how well it is predicted. Run again, it goes on where it stopped."""
     feature_names, target_names = names_of(features), names_of(targets)
     check_targets(task, target_names)
+    from service.csv_samples import plan_csv
+    from service.replay import Replay, describe_plan, replay, stream_name, take_census
+
     plan = plan_csv(
         file,
         time_column=time_column,
@@ -160,6 +164,10 @@ def streams(
     watch: Annotated[bool, typer.Option("--watch", help="Draw it anew every second until Ctrl-C.")] = False,
 ) -> None:
     """List the streams and how well they predict."""
+    from rich.live import Live
+
+    from service.report import streams_table
+
     with _connected(url, api_key) as client:
         if not watch:
             console.print(streams_table(list(client.streams())))
@@ -188,6 +196,8 @@ def info(url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
         console.print(f"  {package} {_version(package)}")
     console.print(f"  {os.cpu_count()} processors, executable {sys.executable}")
     console.print(f"  engine {_engine()}", markup=False, soft_wrap=True)
+    from liquidstream_client import Client, LiquidstreamError
+
     with Client(url, api_key=api_key, timeout_s=3.0) as client:
         try:
             readiness = client.ready()
@@ -208,6 +218,8 @@ def main() -> None:
 
 def _connected(url: str, api_key: str | None) -> Client:
     """A client whose server answers; where there is none, that is said at once and not after many tries."""
+    from liquidstream_client import Client, ConnectionFailed
+
     client = Client(url, api_key=api_key)
     try:
         client.ready()
@@ -236,6 +248,8 @@ def _check_port(host: str, port: int) -> None:
 def _labels(task: Task, names: list[str], census: Census, features: tuple[str, ...]) -> dict[str, Any]:
     """The part of the spec that names what is predicted."""
     if task is Task.CLASSIFICATION:
+        from service.csv_samples import CsvError
+
         if len(census.classes) < 2:
             raise CsvError(
                 f"column '{names[0]}' holds {len(census.classes)} classes; a classification needs two or more."

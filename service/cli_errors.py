@@ -13,9 +13,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from liquidstream_client import ConnectionFailed, LiquidstreamError, ProblemError
-from service.csv_samples import CsvError
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -44,23 +41,37 @@ def helpful(command: Callable[P, T]) -> Callable[P, T]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return command(*args, **kwargs)
-        except UserError as error:
-            message, code = str(error), error.exit_code
-        except CsvError as error:
-            message, code = str(error), 2
-        except ConnectionFailed as error:
-            message, code = str(error), 3
-        except ProblemError as error:
-            cure = _CURES.get(error.code, "")
-            message, code = f"the server refused: {error.detail or error.title} [{error.code}] {cure}".rstrip(), 1
-        except LiquidstreamError as error:
-            message, code = str(error), 1
         except KeyboardInterrupt:
             message, code = "interrupted", 130
+        except Exception as error:
+            explained = _explained(error)
+            if explained is None:
+                raise
+            message, code = explained
         errors_to.print(f"[bold red]error:[/] {escape(message)}")
         raise typer.Exit(code)
 
     return guarded
+
+
+def _explained(error: Exception) -> tuple[str, int] | None:
+    """What to say of an error, and the exit code; `None` where a user can do nothing about it."""
+    from liquidstream_client import ConnectionFailed, LiquidstreamError, ProblemError
+    from service.csv_samples import CsvError
+
+    match error:
+        case UserError():
+            return str(error), error.exit_code
+        case CsvError():
+            return str(error), 2
+        case ConnectionFailed():
+            return str(error), 3
+        case ProblemError():
+            cure = _CURES.get(error.code, "")
+            return f"the server refused: {error.detail or error.title} [{error.code}] {cure}".rstrip(), 1
+        case LiquidstreamError():
+            return str(error), 1
+    return None
 
 
 __all__ = ["UserError", "errors_to", "helpful"]

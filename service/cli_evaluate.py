@@ -7,19 +7,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
-import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from service.cli_errors import UserError, helpful
 from service.cli_options import Engine, Task, check_targets, horizons_of, names_of
-from service.csv_samples import CsvPlan, plan_csv
-from service.replay import describe_columns
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from service.csv_samples import CsvPlan
 
 console = Console(highlight=False)
 
@@ -67,6 +67,8 @@ def evaluate_command(
         from service.evaluation.plot import check_can_plot
 
         check_can_plot(plot)
+    from service.csv_samples import plan_csv
+
     plan = plan_csv(
         file,
         time_column=time_column,
@@ -78,7 +80,9 @@ def evaluate_command(
     if unknown:
         raise UserError(f"--targets of a forecast must be among its features: {', '.join(unknown)} is not.", 2)
 
-    # torch takes seconds to import: only after the file and the options were found good
+    # Only after the file and the options were found good: numpy, and for some models torch, take long to import.
+    import numpy as np
+
     from liquid_core.errors import LiquidError
     from service.evaluation import read_series
     from service.evaluation.evaluation import evaluate
@@ -147,6 +151,8 @@ def _read_spec(path: Path | None) -> dict[str, Any]:
 
 
 def _spec(model: dict[str, Any]) -> Any:
+    import msgspec
+
     from liquid_core.spec import ModelSpec
 
     return ModelSpec.from_json(msgspec.json.encode(model))
@@ -171,6 +177,8 @@ def _within(rows: tuple[int, int | None] | None, count: int) -> tuple[int, int] 
 
 
 def _describe(plan: CsvPlan, t: np.ndarray[Any, Any], missing: int, late: int) -> None:
+    from service.replay import describe_columns
+
     describe_columns(plan, len(t), (float(t.min()), float(t.max())), missing, console)
     if late:
         rows = f"rows whose time does not lie after the last: {late:,}"
@@ -180,6 +188,8 @@ def _describe(plan: CsvPlan, t: np.ndarray[Any, Any], missing: int, late: int) -
 @contextmanager
 def _progress() -> Iterator[Any]:
     """Bars on stderr, one for each model."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),

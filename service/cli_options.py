@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from service.cli_errors import UserError
 
+#: Where `liquidstream serve` listens if nothing else is asked for; the client has it, too, and takes long to import.
+DEFAULT_URL = "http://127.0.0.1:8765"
+
 
 class Task(StrEnum):
     FORECAST = "forecast"
@@ -43,4 +46,4 @@ def check_targets(task: str, names: list[str]) -> None:
         raise UserError("--task classification takes one column in --targets.", 2)
 
 
-__all__ = ["Engine", "Task", "check_targets", "horizons_of", "names_of"]
+__all__ = ["DEFAULT_URL", "Engine", "Task", "check_targets", "horizons_of", "names_of"]

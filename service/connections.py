@@ -28,6 +28,7 @@ from service.api.seam import Services
 from service.api.turnstile import takes_time
 from service.fairness import Objection
 from service.problems import Problem
+from service.security import key_ring, unauthorized
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class HttpConnection(HttpToolsProtocol):
         # uvicorn takes it that whoever has a handler wants its lines, with paths as they come. Ours are the edge's.
         self.access_log = False
         self._services: Services = self.config.app.state.services  # type: ignore[union-attr]
+        self._ring = key_ring(self._services.settings.api_keys)
         self._is_refused = False
         self._head_bytes = 0
 
@@ -106,10 +108,18 @@ class HttpConnection(HttpToolsProtocol):
         self._is_refused = True
         # What is left of a body is read and dropped, but not for long.
         ends = not self.parser.should_keep_alive() or _large_body(self.headers)
-        self.transport.write(_refusal(code, ends))
+        self.transport.write(_refusal(code if self._is_known() else None, ends))
         if ends:
             self.transport.close()
         return True
+
+    def _is_known(self) -> bool:
+        """Whether the request may hear how busy we are: who has no key of ours hears what the door would say."""
+        keys = (value.decode("latin-1") for name, value in self.headers if name == b"authorization")
+        known = not self._ring or self._ring.opens(next(keys, None))
+        if not known:
+            self._services.metrics.auth_failures.labels(reason="key").inc()
+        return known
 
     def _rests(self) -> bool:
         """Nothing is in progress here: an answer now is the answer to what has just come."""
@@ -136,8 +146,8 @@ class HttpConnection(HttpToolsProtocol):
 
 
 @lru_cache
-def _refusal(code: Objection, ends: bool) -> bytes:
-    return _response(refusal(code), ends)
+def _refusal(code: Objection | None, ends: bool) -> bytes:
+    return _response(unauthorized() if code is None else refusal(code), ends)
 
 
 def _response(problem: Problem, ends: bool) -> bytes:
@@ -151,6 +161,8 @@ def _response(problem: Problem, ends: bool) -> bytes:
     ]
     if problem.retry_after_s is not None:
         lines.append(f"Retry-After: {math.ceil(problem.retry_after_s)}")
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        lines.append("WWW-Authenticate: Bearer")
     if ends:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode() + body

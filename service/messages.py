@@ -256,7 +256,7 @@ class ColdStream(_Answer, frozen=True, kw_only=True, tag_field="status", tag="co
     """A listed stream that waits in the store. To describe it brings it into memory, and tells where it stands."""
 
     id: str
-    #: The one that it was created with; a change since then shows when it is described.
+    #: As of its newest snapshot; a change of the spec is followed by one.
     spec: ModelSpec
     created_at: float
 

@@ -49,6 +49,17 @@ class KeyRing:
         return sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
 
 
+@lru_cache(maxsize=4)
+def key_ring(keys: tuple[str, ...]) -> KeyRing:
+    """The one ring of these keys."""
+    return KeyRing(keys)
+
+
+def unauthorized(**extensions: str) -> Problem:
+    """The refusal of who has no key."""
+    return Problem("unauthorized", "send a key of this server as `Authorization: Bearer <key>`.", **extensions)
+
+
 class Door:
     """ASGI middleware: who does not belong here is turned away with a problem, on WebSockets before they open."""
 
@@ -56,7 +67,7 @@ class Door:
         self._app = app
         self._settings = services.settings
         self._metrics = services.metrics
-        self._ring = KeyRing(services.settings.api_keys)
+        self._ring = key_ring(services.settings.api_keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -86,7 +97,7 @@ class Door:
         known = not self._ring or self._ring.opens(headers.get("authorization"))
         scope.setdefault("state", {})["known_caller"] = known
         if not known and not self._is_public(scope):
-            return Problem("unauthorized", "send a key of this server as `Authorization: Bearer <key>`.", reason="key")
+            return unauthorized(reason="key")
         return None
 
     def _is_public(self, scope: Scope) -> bool:
@@ -147,4 +158,4 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-__all__ = ["PUBLIC_PATHS", "PUBLIC_PREFIX", "Door", "KeyRing", "refuse_websocket"]
+__all__ = ["PUBLIC_PATHS", "PUBLIC_PREFIX", "Door", "KeyRing", "key_ring", "refuse_websocket", "unauthorized"]

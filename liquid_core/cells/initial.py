@@ -20,12 +20,24 @@ def linear_layer(
     generator: torch.Generator | None, in_features: int, out_features: int, *, bias: bool = True
 ) -> nn.Linear:
     """A linear layer with the initial weights that torch gives it, drawn from `generator`."""
-    # `nn.Linear` itself draws from the global generator only, so leave its weights unset at first.
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, in_features, out_features, bias=bias)  # type: ignore[no-untyped-call]
+    layer = _unset_linear(in_features, out_features, bias=bias)
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if bias:
         bound = 1 / math.sqrt(in_features) if in_features > 0 else 0.0
         nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    return layer
+
+
+def _unset_linear(in_features: int, out_features: int, *, bias: bool) -> nn.Linear:
+    """A linear layer whose weights nobody has drawn: `nn.Linear` itself would take them from the global generator.
+
+    `nn.utils.skip_init` does the same by way of the meta device, whose first use imports half a second of torch.
+    """
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.in_features, layer.out_features = in_features, out_features
+    layer.weight = nn.Parameter(torch.empty(out_features, in_features))
+    layer.register_parameter("bias", nn.Parameter(torch.empty(out_features)) if bias else None)
     return layer
 
 

@@ -5,6 +5,8 @@ A good engine gives a stream the same bits whatever else it steps beside it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from liquid_core.engine.admission import Ledger, Verdict
 from liquid_core.engine.engine import Engine, EngineKind, build_engine
 from liquid_core.engine.layout import StateLayout
@@ -23,7 +25,12 @@ from liquid_core.engine.records import (
 )
 from liquid_core.engine.results import StepResults, Update
 from liquid_core.engine.slab import Slab
-from liquid_core.engine.torch_engine import TorchEngine
+from liquid_core.lazy import lazily
+
+if TYPE_CHECKING:
+    from liquid_core.engine.torch_engine import TorchEngine
+
+__getattr__, __dir__ = lazily(__name__, {"liquid_core.engine.torch_engine": ("TorchEngine",)})
 
 __all__ = [
     "Control",

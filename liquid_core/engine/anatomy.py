@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.layout import StateLayout, layout_of
 from liquid_core.learner import conformal, readout, rls
 from liquid_core.learner.adam import Adam
 from liquid_core.learner.anomaly import Anomaly
@@ -17,11 +17,11 @@ from liquid_core.learner.guess import Guess
 from liquid_core.learner.history import History
 from liquid_core.learner.metrics import Prequential
 from liquid_core.learner.mix import Mix
-from liquid_core.learner.network import Network
 from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.residual import Residual
 from liquid_core.learner.scaler import INPUTS_PER_FEATURE, Scaler
 from liquid_core.learner.season import Season
+from liquid_core.learner.sizes import Sizes
 from liquid_core.learner.surge import Surge
 from liquid_core.learner.upset import Upset, kept_sizes
 from liquid_core.learner.window import Window
@@ -36,13 +36,13 @@ def num_inputs(spec: ModelSpec) -> int:
     return INPUTS_PER_FEATURE * spec.num_features + WAVES
 
 
-def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayout:
+def layout_for(spec: ModelSpec, sizes: Sizes, real: DTypeLike) -> StateLayout:
     """The row of one stream.
 
     Parameters
     ----------
-    network
-        The spec's network, for its sizes.
+    sizes
+        Of the spec's network.
     real
         Type of weights and hidden states; everything that is counted, averaged or answered is float64.
     """
@@ -62,18 +62,18 @@ def layout_for(spec: ModelSpec, network: Network, real: DTypeLike) -> StateLayou
         "metrics": Prequential.arrays(max(1, len(spec.horizons))),
         "surge": Surge.arrays(),
         "drift": detector_for(spec.learner.drift_spec).arrays(spec.learner.drift_spec),
-        "network": {"weights": ArraySpec(real, (network.packing.size,))},
-        "adam": Adam.arrays(network.packing.size, real),
-        "linear": {"weights": ArraySpec(np.float64, (spec.num_outputs, network.linear_features))}
-        | rls.arrays(max(1, len(spec.horizons)), network.linear_features if network.exact_linear else 0),
-        "readout": readout.arrays(spec.num_outputs, network.readout_features, real)
-        | rls.arrays(max(1, len(spec.horizons)), network.readout_features if network.exact_readout else 0),
-        "window": Window.arrays(spec, num_inputs(spec), network.state_size, real),
+        "network": {"weights": ArraySpec(real, (sizes.num_params,))},
+        "adam": Adam.arrays(sizes.num_params, real),
+        "linear": {"weights": ArraySpec(np.float64, (spec.num_outputs, sizes.linear_features))}
+        | rls.arrays(max(1, len(spec.horizons)), sizes.linear_features if sizes.exact_linear else 0),
+        "readout": readout.arrays(spec.num_outputs, sizes.readout_features, real)
+        | rls.arrays(max(1, len(spec.horizons)), sizes.readout_features if sizes.exact_readout else 0),
+        "window": Window.arrays(spec, num_inputs(spec), sizes.state_size, real),
         "answers": _answers(spec.num_outputs),
     }
     named = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
     kept = sum(kept_sizes(named))
-    return StateLayout(named | {f"upset.{name}": array for name, array in Upset.arrays(kept).items()})
+    return layout_of(named | {f"upset.{name}": array for name, array in Upset.arrays(kept).items()})
 
 
 def _counters() -> dict[str, ArraySpec]:

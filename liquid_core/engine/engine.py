@@ -16,7 +16,6 @@ from liquid_core.engine.native import NativeEngine
 from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
 from liquid_core.engine.slab import Slab
-from liquid_core.engine.torch_engine import TorchEngine
 from liquid_core.errors import EngineUnavailableError
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
@@ -82,14 +81,16 @@ def build_engine(
     EngineUnavailableError
         "native" was asked for, and no kernels were built here or they do not know the spec.
     """
-    if kind == "torch":
-        return TorchEngine(spec, real)
-    try:
-        return NativeEngine(spec, real, threads=threads)
-    except EngineUnavailableError:
-        if kind == "native":
-            raise
-        return TorchEngine(spec, real)
+    if kind != "torch":
+        try:
+            return NativeEngine(spec, real, threads=threads)
+        except EngineUnavailableError:
+            if kind == "native":
+                raise
+
+    from liquid_core.engine.torch_engine import TorchEngine  # torch takes seconds, and native engines do without
+
+    return TorchEngine(spec, real)
 
 
 __all__ = ["Engine", "EngineKind", "build_engine"]

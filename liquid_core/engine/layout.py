@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +73,28 @@ class StateLayout:
     def initial_row(self) -> ByteArray:
         """A row of initial values, `(row_bytes,)`."""
         row = np.zeros((1, self.row_bytes), dtype=np.uint8)
-        for name, view in self.views(row).items():
-            view[...] = self.field(name).initial
+        for field in self.fields:
+            if field.initial:
+                _view(row, field)[...] = field.initial
         return row.reshape(-1)
 
     def field(self, name: str) -> Field:
         return self._by_name[name]
+
+
+_layouts: WeakValueDictionary[tuple[Any, ...], StateLayout] = WeakValueDictionary()
+
+
+def layout_of(arrays: dict[str, ArraySpec]) -> StateLayout:
+    """The layout of these arrays: one for all who have the same, as specs have that differ in a seed or a rate only.
+
+    It takes far more memory than all else that an engine is made of, and time to work out.
+    """
+    key = tuple((name, np.dtype(array.dtype), array.shape, array.initial) for name, array in arrays.items())
+    layout = _layouts.get(key)
+    if layout is None:
+        layout = _layouts[key] = StateLayout(arrays)
+    return layout
 
 
 class RowArrays(Mapping[str, NDArray[Any]]):
@@ -120,4 +137,4 @@ def _strides(shape: tuple[int, ...], item_bytes: int) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
-__all__ = ["ALIGNMENT", "Field", "RowArrays", "StateLayout"]
+__all__ = ["ALIGNMENT", "Field", "RowArrays", "StateLayout", "layout_of"]

@@ -215,9 +215,8 @@ class Tile:
             probability = readout.softmax(self._linear)
             error, curvature = settled.target - probability, readout.class_curvature(probability)[:, None]
         error = np.where(settled.scaled, error, 0.0)
-        relearned, after = self._relearn(
-            weights, covariance, seen, error, curvature, learner.forgetting if self._network.exact_linear else None
-        )
+        forgetting = learner.forgetting if self._network.sizes.exact_linear else None
+        relearned, after = self._relearn(weights, covariance, seen, error, curvature, forgetting)
         known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
         self._keep_expert("linear", relearned, after, known)
 
@@ -285,12 +284,12 @@ class Tile:
         The linear experts are left alone: they have more weights than so few samples can tell apart, and on streams
         that only change a little it would cost them more than it brings.
         """
-        if not self._network.exact_readout:
+        if not self._network.sizes.exact_readout:
             return
         covariance = self._arrays["readout.covariance"]
         factor = np.where(watched, doubt, 1.0) * np.where(alarm, self._spec.learner.drift_inflation, 1.0)
         grows = (factor > 1.0) & ~self._frozen
-        covariance[grows] = rls.inflate(covariance[grows], factor[grows], self._network.readout_features)
+        covariance[grows] = rls.inflate(covariance[grows], factor[grows], self._network.sizes.readout_features)
 
     def _score(self, settled: Settled, truth: FloatArray) -> None:
         """How unusual the targets are that arrived, by the history before them."""
@@ -347,7 +346,7 @@ class Tile:
         if self._spec.task == "classification":
             curvature = readout.class_curvature(settled.target - error.astype(np.float64))[:, None]  # what it says now
         seen = lesson.features.numpy()[:, :: self._spec.num_tracks]
-        forgetting = self._spec.learner.forgetting if self._network.exact_readout else None
+        forgetting = self._spec.learner.forgetting if self._network.sizes.exact_readout else None
         return self._relearn(weights, covariance, seen, error, curvature, forgetting)
 
     def _unroll(self, anchor: IntArray) -> list[Unrolled]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from liquid_core.engine.admission import fingerprint
 from liquid_core.engine.records import Observation, Sample
 from liquid_core.engine.results import StepResults
-from liquid_core.engine.rows import RowEngine
+from liquid_core.engine.rows import RowEngine, network_of
 from liquid_core.engine.slab import Slab
 from liquid_core.engine.tile import Tile, TileRecords
 from liquid_core.spec import ModelSpec
@@ -44,7 +44,9 @@ class TorchEngine(RowEngine):
     name = "torch"
 
     def __init__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32) -> None:
-        super().__init__(spec, real)
+        network = network_of(spec, real)
+        super().__init__(spec, real, network.sizes, network.initial_weights.numpy())
+        self.network = network
         self.numerics = numeric_fingerprint(self.name)
 
     def step(self, slab: Slab, slots: Sequence[int], records: Sequence[Observation]) -> StepResults:

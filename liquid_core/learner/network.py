@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from liquid_core.cells import Cell, build_cell
-from liquid_core.learner import readout
-from liquid_core.learner.experts import num_linear_features
 from liquid_core.learner.loss import importance
 from liquid_core.learner.packing import Packing
+from liquid_core.learner.sizes import Sizes
 from liquid_core.spec import ModelSpec
 from liquid_core.types import Parameters
 
@@ -39,11 +38,13 @@ class Network:
         self.initial_weights: Tensor = self.packing.pack(initial)
         #: What each output's target counts for in the loss, `(outputs,)`.
         self.importance: Tensor = importance(spec.horizons or (1,), spec.num_tracks)
-        #: Width of what readout and linear expert see, and whether they are learned by recursive least squares.
-        self.readout_features = readout.num_features(self.cell.output_size)
-        self.exact_readout = readout.learns_exactly(spec.learner, self.readout_features)
-        self.linear_features = num_linear_features(spec, num_inputs)
-        self.exact_linear = readout.learns_exactly(spec.learner, self.linear_features)
+        self.sizes = Sizes.of(
+            spec,
+            num_inputs,
+            state_size=self.cell.state_size,
+            output_size=self.cell.output_size,
+            num_params=self.packing.size,
+        )
 
     @property
     def state_size(self) -> int:

@@ -8,15 +8,18 @@ features' own power). The cell behind it learns by back-propagation through thes
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import DTypeLike
-from torch import Tensor
 
 from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.rls import MAX_ERROR
 from liquid_core.spec import LearnerSpec
 from liquid_core.types import FloatArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Beyond this width the covariance of recursive least squares would outgrow all else that a stream is.
 MAX_EXACT_WIDTH = 384
@@ -42,6 +45,8 @@ def learns_exactly(spec: LearnerSpec, width: int) -> bool:
 
 def features(cell_output: Tensor) -> Tensor:
     """`(batch, readout features)` from the cell's output, `(batch, cell)`."""
+    import torch  # all else here is numpy, and serves who has not imported torch yet
+
     return torch.cat([cell_output, torch.ones_like(cell_output[:, :1])], dim=1)
 
 

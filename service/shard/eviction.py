@@ -65,7 +65,8 @@ class Eviction:
         """Whether any stream has left."""
         chosen = self._choose(needed)
         try:
-            await self._snapshotter.write([stream for stream in chosen if is_long(stream.replay_length)])
+            due = [stream for stream in chosen if is_long(stream.replay_length) or stream.has_new_spec]
+            await self._snapshotter.write(due)
         except StoreError as error:
             # Those whose replay is short can go without.
             chosen = self._choose(needed, only_short=True)

@@ -135,7 +135,7 @@ def _mend_of(stream: HotStream) -> Mend:
     return Mend(
         stream_id=stream.id,
         incarnation=stream.incarnation,
-        meta=msgspec.json.encode(stream.meta),
+        meta=msgspec.json.encode(stream.new_meta),
         position=snapshot.position,
         blob=snapshot.blob,
         last_entry=None,

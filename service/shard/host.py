@@ -16,7 +16,6 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 import structlog
-import torch
 from numpy.typing import NDArray
 
 from liquid_core.engine.admission import check_values
@@ -124,7 +123,6 @@ class StreamHost:
 
     async def start(self) -> None:
         """Take the shards and begin to work, or stand by for them."""
-        torch.set_num_threads(self._threads)
         self._metrics.set_engine(self._engine.name, self._engine.isa)
         health = await self._store.self_check()
         self._durability = health.durability

@@ -88,6 +88,7 @@ class Loader:
         -------
         The streams that there was no room for, and the bytes that they lack.
         """
+        await self._room.prepare(stream.meta.spec for stream in streams)
         placed, failed, needed = await self._room.run(partial(self._place, streams))
         for stream, error in failed:
             deliver(stream.id, _explained(stream.id, error))
@@ -159,8 +160,7 @@ class Loader:
 
     def _remove(self, placed: Iterable[Placed]) -> None:
         for each in placed:
-            each.model.slab.free(each.slot)
-            self._room.release(each.model)
+            self._room.free(each.model, each.slot)
 
 
 def _by_model(placed: Iterable[Placed]) -> list[list[Placed]]:

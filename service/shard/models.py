@@ -10,9 +10,11 @@ row never changes under somebody's eyes, and the event loop stays free while ten
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TypeVar
 
 from liquid_core.engine.engine import Engine, EngineKind, build_engine
@@ -90,6 +92,8 @@ class EngineRoom:
         self.memory = memory
         self._thread = executor or ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._models: dict[str, Model] = {}
+        #: Memory of all models: there may be one a stream, and it is asked for with each that comes.
+        self.num_bytes = 0
         self._closed = False
 
     async def run(self, work: Callable[[], Result]) -> Result:
@@ -97,6 +101,11 @@ class EngineRoom:
         if self._closed:
             raise Problem("draining", "the server is stopping; send again.", retry_after_s=1.0)
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def prepare(self, specs: Iterable[ModelSpec]) -> None:
+        """Import torch, where these specs will need it, beside the engine's thread: that one has to go on."""
+        if self._kind != "native" and any(spec.cell_spec.mixed_memory for spec in specs) and "torch" not in sys.modules:
+            await asyncio.to_thread(import_module, "liquid_core.engine.torch_engine")
 
     def model(self, spec: ModelSpec) -> Model:
         """The one model of `spec`, built where it is not there; to be called in the engine's thread.
@@ -111,8 +120,13 @@ class EngineRoom:
         model = self._models.get(spec.digest)
         if model is None:
             engine = build_engine(spec, self._kind, threads=self._threads)
+            if engine.name == "torch":
+                import torch  # the engine has imported it
+
+                torch.set_num_threads(self._threads)
             model = Model(spec=spec, engine=engine, slab=self._slab(engine), name=spec.cell_spec.kind)
             self._models[spec.digest] = model
+            self.num_bytes += engine.overhead_bytes
         return model
 
     def _slab(self, engine: Engine) -> Slab:
@@ -134,17 +148,24 @@ class EngineRoom:
                 if needed > 0:
                     raise RoomFull(needed)
             try:
-                return model.slab.load(row)
+                return self.put(model, row)
             except SlabFullError as error:  # the system has given it fewer addresses
                 raise RoomFull(model.engine.bytes_per_stream) from error
         except RoomFull:
             self.release(model)
             raise
 
-    @property
-    def num_bytes(self) -> int:
-        """Memory of all models."""
-        return sum(model.num_bytes for model in self.models())
+    def put(self, model: Model, row: ByteArray) -> int:
+        """`load`, whether or not there is memory for it."""
+        slot = model.slab.load(row)
+        self.num_bytes += model.engine.bytes_per_stream
+        return slot
+
+    def free(self, model: Model, slot: int) -> None:
+        """Let a stream leave, and its model if it was the last one; to be called in the engine's thread."""
+        model.slab.free(slot)
+        self.num_bytes -= model.engine.bytes_per_stream
+        self.release(model)
 
     def fold(self, model: Model, row: ByteArray, records: Sequence[Record]) -> tuple[Model, ByteArray]:
         """Apply records of one stream to its row of `model`; to be called in the engine's thread.
@@ -168,8 +189,9 @@ class EngineRoom:
 
     def release(self, model: Model) -> None:
         """Forget a model that no stream uses; to be called in the engine's thread."""
-        if len(model.slab) == 0:
-            self._models.pop(model.spec.digest, None)
+        if len(model.slab) == 0 and self._models.get(model.spec.digest) is model:
+            del self._models[model.spec.digest]
+            self.num_bytes -= model.engine.overhead_bytes
 
     def models(self) -> list[Model]:
         return list(self._models.values())

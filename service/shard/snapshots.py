@@ -6,13 +6,14 @@ import asyncio
 import zlib
 from contextlib import suppress
 
+import msgspec
 import structlog
 
 from liquid_core.engine.layout import RowArrays
 from service import clock
 from service.metrics import Metrics
 from service.shard.models import EngineRoom
-from service.shard.streams import HotStream, StreamForgotten
+from service.shard.streams import HotStream, StreamForgotten, StreamMeta
 from service.store import Fenced, Snapshot, StoreError, StreamStore
 
 log = structlog.get_logger(__name__)
@@ -97,6 +98,8 @@ class Snapshotter:
                 log.error(f"snapshot_{outcome}", stream_id=stream.id, position=snapshot.position)
                 stream.doubtful = True
                 continue
+            if outcome == "written" and snapshot.meta:
+                stream.meta = StreamMeta.from_json(snapshot.meta)
             stream.snapshot_position = snapshot.position
             stream.snapshot_at = clock.now()
             self._metrics.snapshot_bytes.observe(len(snapshot.blob))
@@ -115,7 +118,13 @@ def snapshot_of(stream: HotStream) -> Snapshot:
     state = stream.state()
     layout = stream.model.engine.layout
     applied = int(RowArrays(layout, state.row)["stream.records"])
-    return Snapshot(stream_id=stream.id, incarnation=stream.incarnation, position=applied, blob=state.to_bytes(layout))
+    return Snapshot(
+        stream_id=stream.id,
+        incarnation=stream.incarnation,
+        position=applied,
+        blob=state.to_bytes(layout),
+        meta=msgspec.json.encode(stream.new_meta) if stream.has_new_spec else b"",
+    )
 
 
 __all__ = ["MAX_PER_CALL", "SHORT_REPLAY", "Snapshotter", "is_long", "snapshot_of"]

@@ -6,11 +6,11 @@ import asyncio
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,6 +20,7 @@ from liquid_core.engine.records import Record
 from liquid_core.errors import EngineUnavailableError, SpecError
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState
+from service import clock
 from service.problems import CATALOGUE, Problem
 from service.shard.models import EngineRoom, Model, RoomFull
 from service.store import StoreError, StreamStore
@@ -28,6 +29,7 @@ from service.store import StoreError, StreamStore
 class StreamMeta(msgspec.Struct, frozen=True, kw_only=True):
     """What the store keeps of a stream beside its log and snapshots."""
 
+    #: Of its newest snapshot; of its creation, as long as it has none.
     spec: ModelSpec
     created_at: float
 
@@ -85,6 +87,16 @@ class HotStream:
     def replay_length(self) -> int:
         """Records that a crash now would have to replay."""
         return self.position - self.snapshot_position
+
+    @property
+    def has_new_spec(self) -> bool:
+        """Whether what the store says of it, to whoever lists streams, is of another spec; a snapshot mends that."""
+        return self.spec.digest != self.meta.spec.digest
+
+    @property
+    def new_meta(self) -> StreamMeta:
+        """What the store shall say of it."""
+        return msgspec.structs.replace(self.meta, spec=self.spec)
 
     def arrays(self) -> RowArrays:
         """The stream's arrays as they lie in the slab: to be read in the engine's thread, and not to be kept."""
@@ -176,28 +188,37 @@ class StreamTable:
         return not any(isinstance(outcome, RoomFull) for outcome in outcomes)
 
     def _bring(self, stream_id: str) -> asyncio.Task[HotStream]:
-        coming = asyncio.create_task(self._come(stream_id), name="stream-coming")
+        return self._coming_by(stream_id, self._come(stream_id))
+
+    def _coming_by(self, stream_id: str, way: Coroutine[Any, Any, HotStream]) -> asyncio.Task[HotStream]:
+        async def come() -> HotStream:
+            try:
+                return await way
+            finally:
+                del self._coming[stream_id]
+                self._idle.discard(stream_id)
+
+        coming = asyncio.create_task(come(), name="stream-coming")
         self._coming[stream_id] = coming
         coming.add_done_callback(_retrieve)
         return coming
 
     async def _come(self, stream_id: str) -> HotStream:
-        try:
-            async with self.claim(stream_id):
-                era = self._era
-                hot = await self._source.bring(stream_id, idle=stream_id in self._idle)
-                if era != self._era:
-                    # It was read before everything was forgotten, and may be older than what is stored by now.
-                    hot.abandoned = True
-                    await self._room.run(partial(self._unload, hot))
-                    raise StreamForgotten(stream_id)
-                self._hot[stream_id] = hot
-                if stream_id in self._idle:
-                    self._hot.move_to_end(stream_id, last=False)
-                return hot
-        finally:
-            del self._coming[stream_id]
-            self._idle.discard(stream_id)
+        async with self.claim(stream_id):
+            era = self._era
+            hot = await self._source.bring(stream_id, idle=stream_id in self._idle)
+            return await self._let_in(hot, era)
+
+    async def _let_in(self, hot: HotStream, era: int) -> HotStream:
+        if era != self._era:
+            # It was read before everything was forgotten, and may be older than what is stored by now.
+            hot.abandoned = True
+            await self._room.run(partial(self._unload, hot))
+            raise StreamForgotten(hot.id)
+        self._hot[hot.id] = hot
+        if hot.id in self._idle:
+            self._hot.move_to_end(hot.id, last=False)
+        return hot
 
     async def evict(self, streams: Sequence[HotStream]) -> None:
         """Let streams leave memory, whose records are all in the store."""
@@ -216,6 +237,7 @@ class StreamTable:
 
         Its model is built first: a spec that cannot be built must not take an id.
         """
+        await self._room.prepare([spec])
         try:
             model = await self._room.run(partial(self._model_that_fits, spec))
         except SpecError as error:
@@ -224,14 +246,23 @@ class StreamTable:
             raise not_for_this_engine(error) from error
         meta = StreamMeta(spec=spec, created_at=time.time())
         async with self.claim(stream_id):
+            era = self._era
             try:
-                created = await self._store.create(stream_id, msgspec.json.encode(meta))
+                incarnation = await self._store.create(stream_id, msgspec.json.encode(meta))
             except BaseException:
                 await self._room.run(partial(self._room.release, model))
                 raise
-        if created is None:
-            await self._room.run(partial(self._room.release, model))
-        return created is not None
+            if incarnation is not None and stream_id not in self._coming:
+                # It is known without reading it. Where there is no room for it, its first touch makes some.
+                way = self._begin(new_stream(stream_id, incarnation, meta), era)
+                with suppress(RoomFull, StreamForgotten):
+                    await asyncio.shield(self._coming_by(stream_id, way))
+            else:
+                await self._room.run(partial(self._room.release, model))
+        return incarnation is not None
+
+    async def _begin(self, load: Callable[[EngineRoom], HotStream], era: int) -> HotStream:
+        return await self._let_in(await self._room.run(partial(load, self._room)), era)
 
     def _model_that_fits(self, spec: ModelSpec) -> Model:
         model, memory = self._room.model(spec), self._room.memory
@@ -304,8 +335,30 @@ class StreamTable:
         await self._room.run(go_back)
 
     def _unload(self, hot: HotStream) -> None:
-        hot.model.slab.free(hot.slot)
-        self._room.release(hot.model)
+        self._room.free(hot.model, hot.slot)
+
+
+def new_stream(stream_id: str, incarnation: str, meta: StreamMeta) -> Callable[[EngineRoom], HotStream]:
+    """What brings a stream that has no records yet into memory; to be called in the engine's thread."""
+    now = clock.now()
+
+    def load(room: EngineRoom) -> HotStream:
+        model = room.model(meta.spec)
+        slot = room.load(model, model.engine.initial_row())
+        return HotStream(
+            id=stream_id,
+            incarnation=incarnation,
+            meta=meta,
+            model=model,
+            slot=slot,
+            ledger=Ledger(model.spec, RowArrays(model.engine.layout, model.slab.rows[slot])),
+            position=0,
+            snapshot_position=0,
+            snapshot_at=now,
+            changed_at=now,
+        )
+
+    return load
 
 
 def advance(room: EngineRoom, stream: HotStream, records: Sequence[Record]) -> None:
@@ -324,10 +377,9 @@ def advance(room: EngineRoom, stream: HotStream, records: Sequence[Record]) -> N
         before.slab.write(stream.slot, row)
     else:
         # Not held against the limit on memory: it is in the log, and what it was leaves at once.
-        slot = after.slab.load(row)
-        before.slab.free(stream.slot)
+        slot = room.put(after, row)
+        room.free(before, stream.slot)
         stream.model, stream.slot = after, slot
-        room.release(before)
     stream.ledger = ledger
 
 

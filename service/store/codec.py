@@ -62,6 +62,8 @@ class Snapshot:
     incarnation: str
     position: int
     blob: bytes
+    #: What the store shall have of the stream, beside log and snapshots, from now on; empty: what it has.
+    meta: bytes = b""
 
 
 def encode_entry(record: Record, position: int, epoch: int) -> bytes:

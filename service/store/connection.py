@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
@@ -58,6 +59,10 @@ class Connection:
     def __init__(self, client: Redis | RedisCluster, *, is_cluster: bool) -> None:
         self._client = client
         self.is_cluster = is_cluster
+        self._conversations = 0
+        self._is_silent = asyncio.Event()
+        self._is_silent.set()
+        self._is_closed = False
 
     async def read(self, *command: str | bytes | int) -> Reply:
         """Carry out one command that changes nothing."""
@@ -84,11 +89,22 @@ class Connection:
                 return await self._client.execute_command("EVAL", script.text, len(keys), *keys, *args)
 
     async def close(self) -> None:
+        """Hang up. Conversations that are going on are cut short, and nobody begins another."""
+        self._is_closed = True
         await self._client.aclose()
+        if self._conversations:
+            # One that was just connecting has not noticed: it goes on, for as long as a call may take, and leaves its
+            # connection to us.
+            await self._is_silent.wait()
+            await self._client.aclose()
 
     @asynccontextmanager
     async def _conversation(self, *, writes: bool) -> AsyncIterator[None]:
         """Errors become ours; and nothing is said again to a server that is the primary no more."""
+        if self._is_closed:
+            raise StoreUnavailable("the connection to the store has been closed", outcome_unknown=False)
+        self._conversations += 1
+        self._is_silent.clear()
         try:
             with store_errors(writes=writes):
                 yield
@@ -96,6 +112,10 @@ class Connection:
             if isinstance(error.__cause__, ReadOnlyError):
                 await self._hang_up()
             raise
+        finally:
+            self._conversations -= 1
+            if not self._conversations:
+                self._is_silent.set()
 
     async def _hang_up(self) -> None:
         """Have the next call connect anew: by then the address, or a proxy behind it, may lead to the new primary."""

@@ -1,6 +1,7 @@
 -- Store snapshots of many streams and shorten their logs.
 -- After the shards, for each stream: KEYS meta, log, snapshots;
--- ARGV incarnation, position, the snapshot, and the generation that the caller found unreadable ('' if none).
+-- ARGV incarnation, position, the snapshot, the meta that goes with it ('' if it is as it was), and the generation that
+-- the caller found unreadable ('' if none).
 -- Returns for each stream: written | stale (a newer one is there) | ahead (of the log) | missing (there is no such
 -- stream, or one of another incarnation).
 --
@@ -10,7 +11,7 @@ local OTHER = {a = 'b', b = 'a'}
 local outcomes, writes = {}, {}
 while next_key <= #KEYS do
   local meta, log, snapshots = KEYS[next_key], KEYS[next_key + 1], KEYS[next_key + 2]
-  local position, blob, unreadable = tonumber(ARGV[next_arg + 1]), ARGV[next_arg + 2], ARGV[next_arg + 3]
+  local position, blob, unreadable = tonumber(ARGV[next_arg + 1]), ARGV[next_arg + 2], ARGV[next_arg + 4]
   local stream = redis.call('HMGET', meta, 'incarnation', 'position')
   local known = redis.call('HMGET', snapshots, 'newest', 'older')
   local newest, newest_position, older = known[1], tonumber(stream[2] or 0), tonumber(known[2] or 0)
@@ -26,18 +27,21 @@ while next_key <= #KEYS do
   elseif position < newest_position then
     outcome = 'stale'
   elseif position == newest_position and newest then
-    writes[#writes + 1] = {meta, log, snapshots, newest, position, older, blob, tail}
+    writes[#writes + 1] = {meta, log, snapshots, newest, position, older, blob, tail, ARGV[next_arg + 3]}
   else
     local generation = newest and OTHER[newest] or 'a'
-    writes[#writes + 1] = {meta, log, snapshots, generation, position, newest_position, blob, tail}
+    writes[#writes + 1] = {meta, log, snapshots, generation, position, newest_position, blob, tail, ARGV[next_arg + 3]}
   end
   outcomes[#outcomes + 1] = outcome
-  next_key, next_arg = next_key + 3, next_arg + 4
+  next_key, next_arg = next_key + 3, next_arg + 5
 end
 
 for _, write in ipairs(writes) do
-  local meta, log, snapshots, generation, position, older, blob, tail = unpack(write)
+  local meta, log, snapshots, generation, position, older, blob, tail, new_meta = unpack(write)
   redis.call('HSET', meta, 'position', string.format('%.0f', position))
+  if new_meta ~= '' then
+    redis.call('HSET', meta, 'meta', new_meta)
+  end
   redis.call('HSET', snapshots, generation, blob, 'newest', generation, 'older', string.format('%.0f', older))
   redis.call('LTRIM', log, -math.max(1, tail - older), -1)
 end

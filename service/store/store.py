@@ -226,7 +226,7 @@ class StreamStore:
         return incarnation if reply[0] else None
 
     async def read_metas(self, stream_ids: Sequence[str]) -> list[bytes | None]:
-        """What `create` was given for each of these streams, in one round trip; `None` where there is none."""
+        """What `create`, or a snapshot since, was given for each of these streams; `None` where there is none."""
         metas: list[bytes | None] = await self._connection.read_many(
             [("HGET", self._keys.meta(stream_id), "meta") for stream_id in stream_ids]
         )
@@ -360,7 +360,7 @@ class StreamStore:
             incarnation, generation = self._unreadable.get(snapshot.stream_id, ("", ""))
             unreadable = generation if incarnation == snapshot.incarnation else ""
             data = encode_snapshot(snapshot.position, snapshot.blob)
-            return snapshot.incarnation, snapshot.position, data, unreadable
+            return snapshot.incarnation, snapshot.position, data, snapshot.meta, unreadable
 
         outcomes: list[SnapshotOutcome] = []
         for chunk in _by_size(snapshots):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -120,3 +122,14 @@ def test_no_traceback_for_a_file_that_is_not_there(run):
 def test_a_files_name_becomes_a_valid_id(text, name):
     """What an id may not hold is replaced."""
     assert stream_name(text) == name
+
+
+def test_help_does_not_wait_for_what_only_commands_need():
+    """Nor does a server wait for its clients."""
+    program = """
+import sys
+import service.cli
+slow = {"torch", "numpy", "httpx", "fastapi", "redis", "liquidstream_client"} & sys.modules.keys()
+assert not slow, slow
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from liquid_core.cells import CfCCell
+from liquid_core.engine.native.blueprint import ClosedFormLayer
 from liquid_core.types import Indices
 
 _MODES = ("default", "no_gate", "pure")
@@ -50,14 +51,18 @@ class _WorkingWeights:
 
 
 def cfc_plan(
-    layers: dict[str, CfCCell], activation: str | None, places: dict[str, Indices], num_params: int, width: int
+    layers: Sequence[ClosedFormLayer],
+    activation: str | None,
+    places: dict[str, Indices],
+    num_params: int,
+    width: int,
 ) -> dict[str, Any]:
     """Plan of closed-form layers.
 
     Parameters
     ----------
     layers
-        In the order in which a signal passes them, each called by the prefix of its parameters' names.
+        In the order in which a signal passes them.
     activation
         Of the backbones; `None` where there are none.
     places
@@ -69,30 +74,26 @@ def cfc_plan(
     """
     working = _WorkingWeights(width)
     blocks = []
-    for prefix, layer in layers.items():
-        backbone = [
-            working.add_linear([places[f"{name}.weight"]], [places[f"{name}.bias"]])
-            for name in (f"{prefix}backbone.{2 * index}" for index in range(layer.backbone_layers))
-        ]
-        heads = [f"{prefix}{name}" for name in layer.heads]
+    for layer in layers:
+        backbone = [working.add_linear([places[f"{name}.weight"]], [places[f"{name}.bias"]]) for name in layer.backbone]
         joined = working.add_linear(
-            [places[f"{name}.weight"] for name in heads], [places[f"{name}.bias"] for name in heads]
+            [places[f"{name}.weight"] for name in layer.heads], [places[f"{name}.bias"] for name in layer.heads]
         )
         pure = layer.mode == "pure"
         blocks.append(
             {
-                "inputs": layer.input_size,
-                "units": layer.hidden_size,
+                "inputs": layer.inputs,
+                "units": layer.units,
                 "backbone": backbone,
                 "heads": joined,
-                "w_tau": working.add(places[f"{prefix}w_tau"]) if pure else 0,
-                "A": working.add(places[f"{prefix}A"]) if pure else 0,
+                "w_tau": working.add(places[f"{layer.prefix}w_tau"]) if pure else 0,
+                "A": working.add(places[f"{layer.prefix}A"]) if pure else 0,
             }
         )
     stored = working.stored()
     runs, singles = _runs(stored, width)
     return {
-        "mode": _MODES.index(next(iter(layers.values())).mode),
+        "mode": _MODES.index(layers[0].mode),
         "activation": _ACTIVATIONS.index(activation or "lecun_tanh"),
         "blocks": blocks,
         "working_size": working.size,

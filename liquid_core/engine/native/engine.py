@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from liquid_core.engine.anatomy import num_inputs
+from liquid_core.engine.native.blueprint import blueprint_of
 from liquid_core.engine.native.plan import make_plan
 from liquid_core.engine.native.status import chosen_isa, load_kernels
 from liquid_core.engine.records import Observation, Sample
@@ -16,9 +17,12 @@ from liquid_core.engine.results import StepResults
 from liquid_core.engine.rows import RowEngine
 from liquid_core.engine.slab import Slab
 from liquid_core.errors import EngineUnavailableError
-from liquid_core.learner.tbptt import Lesson
+from liquid_core.learner.sizes import Sizes
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, ByteArray, FloatArray
+
+if TYPE_CHECKING:
+    from liquid_core.learner.tbptt import Lesson
 
 #: A spec whose kernels would need more working memory than this a thread runs on the torch engine.
 MAX_WORKSPACE_BYTES = 512 * 1024 * 1024
@@ -50,10 +54,19 @@ class NativeEngine(RowEngine):
 
     def __init__(self, spec: ModelSpec, real: type[np.floating[Any]] = np.float32, *, threads: int = 1) -> None:
         kernels = load_kernels()
-        super().__init__(spec, real)
+        inputs = num_inputs(spec)
+        blueprint = blueprint_of(spec, inputs)
+        sizes = Sizes.of(
+            spec,
+            inputs,
+            state_size=blueprint.state_size,
+            output_size=blueprint.output_size,
+            num_params=blueprint.num_params,
+        )
+        super().__init__(spec, real, sizes, blueprint.initial_weights)
         self.isa = chosen_isa(kernels)
         wide = real is np.float64
-        plan = make_plan(spec, self.network, self.layout, kernels.width(self.isa, wide))
+        plan = make_plan(spec, blueprint, sizes, self.layout, kernels.width(self.isa, wide))
         try:
             self._kernels = kernels.Engine(self.isa, wide, plan, Sample, threads, MAX_WORKSPACE_BYTES)
         except MemoryError:
@@ -99,6 +112,10 @@ class NativeEngine(RowEngine):
         grouped
             By the kernel for groups instead of that for one stream.
         """
+        import torch
+
+        from liquid_core.learner.tbptt import Lesson
+
         values: tuple[NDArray[Any], ...] = self._kernels.lesson(row.copy(), anchor, targets, known, grouped)
         loss, gradient, features, error = (torch.from_numpy(value)[None] for value in values)
         return Lesson(loss=loss, gradient=gradient, features=features, error=error)

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from liquid_core.cells import LTCCell
+from liquid_core.spec import LTCSpec
 from liquid_core.types import Indices
+from liquid_core.wiring import BuiltWiring
 
 _MAPPINGS = ("none", "linear", "affine")
+#: Added to every conductance, as `LTCCell` has it.
+_EPSILON = 1e-8
 
 
-def ltc_plan(cell: LTCCell, places: dict[str, Indices], width: int) -> dict[str, Any]:
+def ltc_plan(cell: LTCSpec, wiring: BuiltWiring, places: dict[str, Indices], width: int) -> dict[str, Any]:
     """Plan of a liquid time-constant cell: its synapses as a list, and in rounds.
 
     Parameters
@@ -23,19 +26,19 @@ def ltc_plan(cell: LTCCell, places: dict[str, Indices], width: int) -> dict[str,
     width
         Lanes of a vector.
     """
-    recurrent = _synapses(cell.sparsity_mask.numpy() != 0, places, "")
-    sensory = _synapses(cell.sensory_sparsity_mask.numpy() != 0, places, "sensory_")
+    recurrent = _synapses(wiring.adjacency != 0, places, "")
+    sensory = _synapses(wiring.sensory_adjacency != 0, places, "sensory_")
     neurons = _neurons_in_vectors(recurrent, sensory, width)
-    position = np.zeros(cell.state_size, dtype=np.int32)
+    position = np.zeros(wiring.units, dtype=np.int32)
     position[neurons[neurons >= 0]] = np.flatnonzero(neurons >= 0)
-    inputs = np.arange(-(-cell.input_size // width) * width, dtype=np.int32)
-    inputs[cell.input_size :] = -1
+    inputs = np.arange(-(-wiring.input_size // width) * width, dtype=np.int32)
+    inputs[wiring.input_size :] = -1
     first = {name: int(value.reshape(-1)[0]) for name, value in places.items() if value.ndim == 1}
     ltc = {
-        "neurons": cell.state_size,
+        "neurons": wiring.units,
         "unfolds": cell.ode_unfolds,
-        "epsilon": cell.epsilon,
-        "implicit": cell.implicit_param_constraints,
+        "epsilon": _EPSILON,
+        "implicit": cell.constraints == "implicit",
         "input_mapping": _MAPPINGS.index(cell.input_mapping),
         "output_mapping": _MAPPINGS.index(cell.output_mapping),
         "recurrent": recurrent,
@@ -48,12 +51,12 @@ def ltc_plan(cell: LTCCell, places: dict[str, Indices], width: int) -> dict[str,
         "padded_inputs": len(inputs),
     } | {name: first.get(name, 0) for name in ("gleak", "vleak", "cm", "input_w", "input_b", "output_w", "output_b")}
     positive = []
-    if not cell.implicit_param_constraints:
+    if cell.constraints != "implicit":
         for start, count in (
             (recurrent["w"], recurrent["count"]),
             (sensory["w"], sensory["count"]),
-            (ltc["gleak"], cell.state_size),
-            (ltc["cm"], cell.state_size),
+            (ltc["gleak"], wiring.units),
+            (ltc["cm"], wiring.units),
         ):
             positive.append((start, start, count))
     return {"ltc": ltc, "positive": sorted(positive)}

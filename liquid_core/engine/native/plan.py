@@ -7,36 +7,29 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from liquid_core.cells import CfCCell, LTCCell, WiredCfCCell
 from liquid_core.engine.anatomy import ANSWERS_KEPT, num_inputs
 from liquid_core.engine.layout import StateLayout
+from liquid_core.engine.native.blueprint import Blueprint
 from liquid_core.engine.native.cfc_plan import cfc_plan
 from liquid_core.engine.native.drift_plan import drift_plan
 from liquid_core.engine.native.ltc_plan import ltc_plan
-from liquid_core.errors import EngineUnavailableError
-from liquid_core.learner.network import Network
+from liquid_core.learner.sizes import Sizes
 from liquid_core.learner.window import Window, stretches_for
-from liquid_core.spec import CfCSpec, ModelSpec
+from liquid_core.spec import CfCSpec, LTCSpec, ModelSpec
+from liquid_core.wiring import BuiltWiring
 
 _TASKS = ("forecast", "regression", "classification")
 
 
-def make_plan(spec: ModelSpec, network: Network, layout: StateLayout, width: int) -> dict[str, Any]:
+def make_plan(spec: ModelSpec, blueprint: Blueprint, sizes: Sizes, layout: StateLayout, width: int) -> dict[str, Any]:
     """The kernels' plan.
 
     Parameters
     ----------
-    network, layout
-        The spec's, as the reference engine has them.
+    blueprint, sizes, layout
+        The spec's.
     width
         Lanes of a vector of the kernels' type.
-
-    Raises
-    ------
-    EngineUnavailableError
-        No kernel knows the spec's cell.
     """
     learner = spec.learner
     return {
@@ -67,14 +60,14 @@ def make_plan(spec: ModelSpec, network: Network, layout: StateLayout, width: int
         "scaler_rate": learner.scaler_rate,
         "coverage": learner.coverage,
         "drift": drift_plan(learner.drift_spec),
-        "state_size": network.state_size,
-        "output_size": network.cell.output_size,
-        "num_params": network.packing.size,
-        "readout_features": network.readout_features,
-        "linear_features": network.linear_features,
-        "exact_readout": network.exact_readout,
-        "exact_linear": network.exact_linear,
-    } | _cell(spec, network, width)
+        "state_size": sizes.state_size,
+        "output_size": sizes.output_size,
+        "num_params": sizes.num_params,
+        "readout_features": sizes.readout_features,
+        "linear_features": sizes.linear_features,
+        "exact_readout": sizes.exact_readout,
+        "exact_linear": sizes.exact_linear,
+    } | _cell(spec, blueprint, width)
 
 
 def _stretches(spec: ModelSpec) -> list[dict[str, Any]]:
@@ -90,18 +83,14 @@ def _stretches(spec: ModelSpec) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(spec: ModelSpec, network: Network, width: int) -> dict[str, Any]:
-    cell = network.cell
-    places = {name: value.numpy().astype(np.int32) for name, value in network.packing.places().items()}
-    if isinstance(cell, CfCCell | WiredCfCCell):
-        layers = (
-            {"": cell} if isinstance(cell, CfCCell) else {f"layer_{i}.": layer for i, layer in enumerate(cell.layers)}
-        )
-        activation = spec.cell_spec.activation if isinstance(spec.cell_spec, CfCSpec) else None
-        return {"cfc": cfc_plan(layers, activation, places, network.packing.size, width), "positive": []}
-    if isinstance(cell, LTCCell):
-        return ltc_plan(cell, places, width)
-    raise EngineUnavailableError(f"there are no native kernels for {type(cell).__name__}; it runs on the torch engine.")
+def _cell(spec: ModelSpec, blueprint: Blueprint, width: int) -> dict[str, Any]:
+    kind, cell, places = spec.cell_spec, blueprint.cell, blueprint.places
+    if isinstance(kind, LTCSpec):
+        assert isinstance(cell, BuiltWiring)
+        return ltc_plan(kind, cell, places, width)
+    assert not isinstance(cell, BuiltWiring)
+    activation = kind.activation if isinstance(kind, CfCSpec) else None
+    return {"cfc": cfc_plan(cell, activation, places, blueprint.num_params, width), "positive": []}
 
 
 __all__ = ["make_plan"]

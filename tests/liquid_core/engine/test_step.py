@@ -237,7 +237,7 @@ def test_parameters_are_counted_without_what_the_wiring_leaves_out(bench: Any) -
     linear = num_linear_features(engine.spec, num_inputs(engine.spec))
 
     cell = engine.network.cell.effective_parameter_count
-    assert engine.num_params == cell + 4 * (engine.network.readout_features + linear + AUTOREGRESSION_WIDTH)
+    assert engine.num_params == cell + 4 * (engine.network.sizes.readout_features + linear + AUTOREGRESSION_WIDTH)
 
 
 def test_a_fresh_row_is_the_specs_own(bench: Any, make_engine: Any) -> None:

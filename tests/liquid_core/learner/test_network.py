@@ -53,14 +53,14 @@ def test_the_seed_decides_the_weights() -> None:
 
 def test_the_readout_sees_the_cells_output_and_a_constant() -> None:
     """Its width follows from the cell's motor neurons."""
-    assert Network(spec_for(*CELLS[1]), 6, torch.float32).readout_features == 2 + 1
+    assert Network(spec_for(*CELLS[1]), 6, torch.float32).sizes.readout_features == 2 + 1
 
 
 def test_the_linear_expert_sees_the_inputs_and_what_is_known_of_the_targets() -> None:
     """Its width follows from the inputs and the number of targets."""
     network = Network(spec_for(*CELLS[1]), 6, torch.float32)
 
-    assert network.linear_features == num_linear_features(spec_for(*CELLS[1]), 6) > 6 + 1
+    assert network.sizes.linear_features == num_linear_features(spec_for(*CELLS[1]), 6) > 6 + 1
 
 
 @pytest.mark.parametrize(("readout", "exact"), [("auto", True), ("rls", True), ("lms", False)])
@@ -69,7 +69,7 @@ def test_the_spec_decides_how_linear_maps_are_learned(readout: Literal["auto", "
     spec = ModelSpec(task="forecast", features=("a", "b"), learner=LearnerSpec(readout=readout))
     network = Network(spec, 6, torch.float32)
 
-    assert (network.exact_readout, network.exact_linear) == (exact, exact)
+    assert (network.sizes.exact_readout, network.sizes.exact_linear) == (exact, exact)
 
 
 def test_what_is_too_wide_for_least_squares_is_learned_by_lms() -> None:
@@ -78,8 +78,8 @@ def test_what_is_too_wide_for_least_squares_is_learned_by_lms() -> None:
     wide = ModelSpec(task="forecast", features=features)
     network = Network(wide, 3 * len(features), torch.float32)
 
-    assert network.linear_features > MAX_EXACT_WIDTH
-    assert (network.exact_readout, network.exact_linear) == (True, False)
+    assert network.sizes.linear_features > MAX_EXACT_WIDTH
+    assert (network.sizes.exact_readout, network.sizes.exact_linear) == (True, False)
 
 
 def test_explicit_constraints_hold_in_the_packed_weights() -> None:

@@ -53,7 +53,7 @@ def case(cell: str, stretches: tuple[tuple[int, tuple[int, ...]], ...], seed: in
     return Case(
         network=network,
         weights=network.initial_weights + 0.1 * noise(BATCH, network.packing.size),
-        readout=0.5 * noise(BATCH, outputs, network.readout_features),
+        readout=0.5 * noise(BATCH, outputs, network.sizes.readout_features),
         stretches=[
             Unrolled(
                 hidden=0.3 * noise(BATCH, network.state_size),

@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,8 +16,14 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 
 from service.server import Server
+from service.settings import Settings
 
 SPEC = {"task": "forecast", "features": ["x"]}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    return Settings(data_dir=tmp_path, **getattr(request, "param", {}))
 
 
 @pytest.fixture(autouse=True)
@@ -238,6 +245,28 @@ async def test_a_connection_survives_a_refusal(app: FastAPI, address: str, host)
         assert (await http.post("/v1/streams/a/samples", json={"t": 1.0, "x": [1.0]})).status_code == 404
         assert len(app.state.services.connections) == 1
     assert host.submissions == [("a", 1)]
+
+
+@pytest.mark.usefixtures("busy")
+@pytest.mark.parametrize("settings", [{"api_keys": ("k" * 32,)}], indirect=True)
+async def test_who_has_no_key_does_not_hear_how_busy_it_is(app: FastAPI, address: str, host) -> None:
+    """Nor whether a stream is: it is the door's answer, as cheap as the other."""
+    path = "/v1/streams/greedy/samples"
+    async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+        for wrong in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": "k" * 32}):
+            unknown = await http.post(path, json={"t": 1.0, "x": [1.0]}, headers=wrong)
+            assert (unknown.status_code, unknown.json()["code"]) == (401, "unauthorized")
+            assert unknown.headers["www-authenticate"] == "Bearer"
+            assert "retry-after" not in unknown.headers
+        known = {"Authorization": f"Bearer {'k' * 32}"}
+        assert (await http.post(path, json={"t": 1.0, "x": [1.0]}, headers=known)).status_code == 503
+        for _ in range(2):
+            app.state.services.admission.leave(path)
+        door = await http.post(path, json={"t": 1.0, "x": [1.0]})
+        own = {"request_id", "instance"}
+        assert {name: value for name, value in door.json().items() if name not in own} == unknown.json()
+    assert app.state.services.metrics.auth_failures.labels(reason="key")._value.get() == 4
+    assert host.submissions == []
 
 
 @pytest.mark.usefixtures("busy")

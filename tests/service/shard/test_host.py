@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from liquid_core import ModelSpec
 from service.messages import ColdStream, LabelIn, PredictIn, ProblemItem, SampleIn
 from service.problems import Problem
 
@@ -180,6 +181,32 @@ async def test_a_list_brings_no_stream_into_memory(open_host: OpenHost) -> None:
             assert isinstance(info, ColdStream)
             assert abs(info.created_at - time.time()) < 600
     assert rig.value("hydrations_total") == before
+
+
+async def test_a_list_shows_the_spec_that_a_stream_has_now(open_host: OpenHost) -> None:
+    """Not the one that it was created with: also of those that wait in the store, for this host and for the next."""
+    rig = await open_host(room_for=2)
+    changed = {"learner": {"learning_rate": 0.25}}
+    for stream_id in ("pump", "valve", "meter"):
+        await rig.host.create(stream_id, tiny())
+        await rig.host.submit_samples(stream_id, samples(tiny(), 3))
+    after = (await rig.host.verbs.change_spec("pump", changed)).spec
+    assert after != tiny()
+    for stream_id in ("valve", "meter"):  # there is room for two
+        await rig.host.submit_samples(stream_id, samples(tiny(), 1, first=4))
+
+    async def cold(rig: Rig) -> dict[str, ModelSpec]:
+        page = await rig.host.list(None, 10)
+        return {info.id: info.spec for info in page.streams if isinstance(info, ColdStream)}
+
+    assert (await cold(rig))["pump"] == after
+    assert (await rig.host.describe("pump")).spec == after
+    await rig.close()
+    second = await open_host(room_for=1)
+    await second.host.describe("meter")
+    assert (await cold(second))["pump"] == after
+    info = await second.host.describe("pump")
+    assert (info.spec, info.last_seq) == (after, 3)
 
 
 async def test_where_streams_stand(rig: Rig) -> None:

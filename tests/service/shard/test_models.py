@@ -12,7 +12,7 @@ import pytest
 from service.problems import Problem
 from service.shard.models import EngineRoom
 
-from .conftest import tiny
+from .conftest import OpenHost, samples, tiny
 
 
 @pytest.fixture
@@ -69,3 +69,29 @@ async def test_what_fails_in_the_thread_fails_for_its_caller_only(room: EngineRo
     with pytest.raises(ZeroDivisionError):
         await room.run(lambda: 1 // 0)
     assert await room.run(lambda: 7) == 7
+
+
+async def test_memory_is_that_of_the_models_that_have_streams(open_host: OpenHost) -> None:
+    """Whatever comes, changes, leaves and goes; an engine goes with the last of its streams."""
+    rig = await open_host(room_for=6)
+    room = rig.host._room
+
+    def check() -> None:
+        assert room.num_bytes == sum(model.num_bytes for model in room.models())
+        assert all(len(model.slab) for model in room.models())
+
+    for number in range(12):  # a spec each, and more of them than there is room for
+        await rig.host.create(f"pump-{number}", tiny(seed=number))
+        await rig.host.submit_samples(f"pump-{number}", samples(tiny(), 2))
+        check()
+    await rig.host.verbs.change_spec("pump-3", {"seed": 77})
+    await rig.host.verbs.fork("pump-3", "pump-4b")
+    check()
+    with pytest.raises(Problem):
+        await rig.host.create("pump-3", tiny(seed=1000))
+    check()
+    assert 1 <= len(room.models()) <= 6
+    for stream_id in [f"pump-{number}" for number in range(12)] + ["pump-4b"]:
+        await rig.host.delete(stream_id)
+        check()
+    assert (room.models(), room.num_bytes) == ([], 0)

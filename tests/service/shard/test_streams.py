@@ -82,7 +82,7 @@ async def test_looking_at_a_stream_that_is_forgotten_looks_again(rig: Rig) -> No
         await asyncio.sleep(0)
         blocked.set()
         await asyncio.gather(holding, forgetting, looking)
-    assert rig.value("hydrations_total") == 5
+    assert rig.value("hydrations_total") == 4
 
 
 async def test_a_forgotten_streams_memory_is_not_read(rig: Rig) -> None:
@@ -143,3 +143,24 @@ async def test_a_deletion_that_the_store_refuses_leaves_the_stream(rig: Rig, mon
             await rig.host.delete("pump")
     await until(lambda: rig.host.readiness().ready)
     assert_same(await rig.arrays("pump"), Fold(tiny()).apply(*samples(tiny(), 4)).arrays)
+
+
+async def test_a_new_stream_is_in_memory_without_being_read(open_host: OpenHost) -> None:
+    """All that there is of it is known; where there is no room it waits in the store until it is touched."""
+    rig = await open_host(room_for=2)
+    for number, stream_id in enumerate(("pump", "valve", "meter")):
+        assert await table_of(rig).create(stream_id, tiny())
+        assert len(table_of(rig)) == min(number + 1, 2)
+    assert rig.value("hydrations_total") == 0
+    assert not await table_of(rig).create("pump", tiny())
+    for stream_id in ("meter", "pump", "valve"):
+        await rig.host.submit_samples(stream_id, samples(tiny(), 3))
+        assert_same(await rig.arrays(stream_id), Fold(tiny()).apply(*samples(tiny(), 3)).arrays)
+
+
+async def test_many_may_make_one_stream_at_once(rig: Rig) -> None:
+    """One of them does, and all have it."""
+    made = await asyncio.gather(*(rig.host.create("pump", tiny()) for _ in range(8)))
+
+    assert sorted(created for _, created in made) == [False] * 7 + [True]
+    assert len(table_of(rig)) == len(rig.host._room.models()[0].slab) == 1
