@@ -11,6 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -55,7 +56,7 @@ def key_ring(keys: tuple[str, ...]) -> KeyRing:
     return KeyRing(keys)
 
 
-def unauthorized(**extensions: str) -> Problem:
+def unauthorized(**extensions: Any) -> Problem:
     """The refusal of who has no key."""
     return Problem("unauthorized", "send a key of this server as `Authorization: Bearer <key>`.", **extensions)
 
