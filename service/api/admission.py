@@ -1,11 +1,12 @@
 """Admission: how many requests may be in progress, and who of those that come is refused before it is read.
 
 Everything here happens in one event loop, so what is too much shows in one number: how late the loop comes to what is
-due. While it stays late, fewer requests may be in progress at a time; while it is not, more. What waits elsewhere, for
-the store or the engine, does not make the loop late and is bounded by the batcher.
+due. While it stays late, fewer requests may be in progress at a time; while it is punctual, more. What waits elsewhere,
+for the store or the engine, does not make the loop late and is bounded by the batcher.
 
 A request goes through the loop about eight times, each time behind all others that are ready: so a loop that is late by
-10 ms answers in 100, and where it is late for want of time, fewer requests at a time are not fewer a second.
+10 ms answers in 100, and where it is late for want of time, fewer requests at a time are not fewer a second. Refusals
+make it late as well, and processes beside it: below `FEWEST` the limit would only take from those who are answered.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from service.metrics import Metrics
 from service.problems import Problem
 
 #: The loop is late when it has come later than this to what was due, so many times on end: once may be anything.
-LATE_S = 0.008
+LATE_S = 0.005
 LATE_TIMES = 4
+#: It is punctual when as many times on end it was no later than its clock's grain: in between nothing changes.
+PUNCTUAL_S = 0.001
 #: Requests that may be in progress however late the loop is, and however punctual.
-FEWEST, MOST = 16, 4096
+FEWEST, MOST = 48, 4096
+#: How many may be where there is no want of time: many clients may well come at the same moment.
 _FIRST = 256
-_SHRINK, _GROW = 0.8, 1.1
+_SHRINK, _GROW = 0.5, 1.1
 RETRY_AFTER_S = 1.0
 
 _DETAILS: dict[Objection, str] = {
@@ -78,10 +82,14 @@ class Admission:
         if len(self._lags_s) == LATE_TIMES and min(self._lags_s) > LATE_S:
             # From what there really was: a limit far above it would take long to come down to it.
             self._limit = max(FEWEST, min(self._limit, self._reached) * _SHRINK)
-        elif lag_s <= LATE_S and self._reached >= self._limit / 2:
+        elif len(self._lags_s) == LATE_TIMES and max(self._lags_s) <= PUNCTUAL_S and self._is_too_small():
             self._limit = min(MOST, self._limit * _GROW)
         self._reached = self._in_progress
         self._metrics.admission_limit.set(int(self._limit))
+
+    def _is_too_small(self) -> bool:
+        """Whether more may be needed: the limit is below what it began with, or half of it is used."""
+        return self._limit < _FIRST or self._reached >= self._limit / 2
 
 
 def refusal(code: Objection) -> Problem:
