@@ -96,6 +96,15 @@ async def test_a_punctual_loop_takes_more_and_more(late: httpx.AsyncClient, app:
     assert {answer.status_code for answer in await asyncio.gather(*waiting, *more)} == {200}
 
 
+async def test_a_loop_that_is_neither_late_nor_punctual_takes_as_many_as_before(
+    late: httpx.AsyncClient, app: FastAPI
+) -> None:
+    """It does as much as it can."""
+    for _ in range(50):
+        app.state.services.admission.adapt(0.003)
+    assert f"liquid_admission_limit {float(FEWEST)}" in (await late.get("/metrics")).text
+
+
 async def test_how_it_is_can_be_asked_however_busy_it_is(late: httpx.AsyncClient, host) -> None:
     """Health and metrics are not for sale."""
     for number in range(FEWEST):
