@@ -26,7 +26,7 @@ def test_every_part_is_measured_and_written(
     assert crowd["streams"] == 500
     # About 300 fit; each that was created beyond these pushed another one out, and so did most touches.
     assert crowd["evictions"] > 250
-    assert crowd["hydrations"] > 500
+    assert 150 < crowd["hydrations"] <= 500
     assert "More streams than fit into memory" in capsys.readouterr().out
 
 
