@@ -104,6 +104,7 @@ _RANGES: dict[str, Range] = {
     "upset.age": (0, upset.LONGEST),
     "upset.calm": (0, upset.CALM_RECORDS),
     "upset.credit": (0.0, upset.CREDIT),
+    "upset.kept": (_VALUE[0], _SQUARE[1]),
     "answers.fingerprint": (0, 2**32 - 1),
     "answers.half_width": (-1.0, _SIZE[1]),
     "answers.anomaly": (-1.0, 1.0),
@@ -123,9 +124,11 @@ def check(layout: StateLayout, spec: ModelSpec, row: ByteArray) -> None:
         low, high = range_of(field)
         if arrays[field.name].dtype != np.bool_ and not _within(arrays[field.name], low, high):
             raise _unsound(field.name, f"must lie between {low:g} and {high:g}")
+    # What was kept in an upset that is over is never looked at again.
+    under_way = bool(arrays["upset.age"][0] > 0)
     for name, kept in upset.split(arrays["upset.kept"], [arrays[name][0].size for name in upset.KEPT]).items():
         low, high = range_of(layout.field(name))
-        if not _within(kept, low, high):
+        if under_way and not _within(kept, low, high):
             raise _unsound("upset.kept", f"must be what `{name}` can have been")
     _check_numbers(arrays)
     if not _within(arrays["season.period"], 0, arrays["season.distance"].shape[1] - 1):

@@ -127,6 +127,18 @@ def test_what_no_step_makes_is_refused(engine_of: Any, bench: Any, name: str, va
         soundness.check(engine.layout, engine.spec, row)
 
 
+def test_what_an_upset_has_kept_is_what_its_arrays_can_have_been(engine_of: Any, bench: Any) -> None:
+    """While it lasts: it may soon be taken up again."""
+    engine = engine_of("forecast")
+    row = learned(bench, engine, 4)
+    arrays = engine.layout.views(row[None])
+    arrays["upset.kept"][...] = -1.0
+    soundness.check(engine.layout, engine.spec, row)
+    arrays["upset.age"][...] = 1
+    with pytest.raises(StateFormatError, match=r"`upset\.kept`.*`scaler\.variance`"):
+        soundness.check(engine.layout, engine.spec, row)
+
+
 @pytest.mark.parametrize(("name", "value"), [("drift.buckets", 99), ("drift.width", 7)])
 def test_adwins_buckets_hold_its_window(engine_of: Any, bench: Any, name: str, value: int) -> None:
     """They are counted in what is read by index."""
