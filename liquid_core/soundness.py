@@ -7,6 +7,7 @@ keep it in, so that whatever is taken over gives finite answers and stays within
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -124,12 +125,8 @@ def check(layout: StateLayout, spec: ModelSpec, row: ByteArray) -> None:
         low, high = range_of(field)
         if arrays[field.name].dtype != np.bool_ and not _within(arrays[field.name], low, high):
             raise _unsound(field.name, f"must lie between {low:g} and {high:g}")
-    # What was kept in an upset that is over is never looked at again.
-    under_way = bool(arrays["upset.age"][0] > 0)
-    for name, kept in upset.split(arrays["upset.kept"], [arrays[name][0].size for name in upset.KEPT]).items():
-        low, high = range_of(layout.field(name))
-        if under_way and not _within(kept, low, high):
-            raise _unsound("upset.kept", f"must be what `{name}` can have been")
+    if arrays["upset.age"][0] > 0:  # what was kept in one that is over is never looked at again
+        _check_upset(layout, arrays)
     _check_numbers(arrays)
     if not _within(arrays["season.period"], 0, arrays["season.distance"].shape[1] - 1):
         raise _unsound("season.period", "must lie within the ring of past values")
@@ -153,6 +150,14 @@ def _check_numbers(arrays: dict[str, NDArray[Any]]) -> None:
         given = arrays[name][arrays[name] > 0]
         if given.size and (given.max() > seq or len(np.unique(given)) < given.size):
             raise _unsound(name, "must be numbers of different samples, none after the last one")
+
+
+def _check_upset(layout: StateLayout, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """What an upset has kept may soon be taken up again."""
+    sizes = [arrays[name][0].size for name in upset.KEPT]
+    for name, kept in upset.split(arrays["upset.kept"][0], sizes).items():
+        if not _within(kept, *range_of(layout.field(name))):
+            raise _unsound("upset.kept", f"must be what `{name}` can have been")
 
 
 def _check_buckets(arrays: dict[str, NDArray[Any]], drift: AdwinSpec) -> None:

@@ -143,8 +143,9 @@ class Tile:
             label = farthest(records.y, arrays["history.count"], *moments, records.has_label)
         after, returns = upset.judge(sample, label, now)
         self._put("upset", after, records.is_sample | records.has_label)
-        for name, kept in split(upset.kept, sizes).items():
-            arrays[name][returns] = kept.reshape(arrays[name].shape)[returns]
+        if returns.any():
+            for name, kept in split(upset.kept, sizes).items():
+                arrays[name][returns] = kept.reshape(arrays[name].shape)[returns]
 
     # --- settle ------------------------------------------------------------------------------------------------------
 

@@ -52,8 +52,7 @@ class History:
 
     def update(self, values: FloatArray, observed: BoolArray, number: IntArray, rate: float) -> History:
         """Take in `values` `(batch, tracks)` where `observed`, of the samples of that `number` `(batch,)`."""
-        before = Moments(self.count, self.mean, self.variance)
-        moments = before.update(before.capped(values), observed, rate)
+        moments = self._moments().update(self.capped(values), observed, rate)
         moved = observed & (self.count > 0)
         change = np.where(moved, values - self.last, 0.0)
         scale = Residual(self.change_count, self.change_square).update(change, moved, rate)
@@ -71,7 +70,10 @@ class History:
 
     def capped(self, values: FloatArray) -> FloatArray:
         """`values` `(batch, tracks)` within the reach of the moments."""
-        return Moments(self.count, self.mean, self.variance).capped(values)
+        return self._moments().capped(values)
+
+    def _moments(self) -> Moments:
+        return Moments(self.count, self.mean, self.variance)
 
     def jumped(self) -> BoolArray:
         """Where the last movement was far beyond the usual ones, `(batch, tracks)`: an outlier, or a shift of level."""

@@ -89,24 +89,23 @@ class Mix:
         absolute
             Whether absolute errors count a little: of values, and not of probabilities.
         """
-        slope = np.clip(mixed - target[:, None], -MAX_ERROR, MAX_ERROR)
+        error = mixed - target[:, None]
+        slope = np.clip(error, -MAX_ERROR, MAX_ERROR)
         if absolute:
-            slope = slope + ABSOLUTE * np.clip((mixed - target[:, None]) / NEAR, -1.0, 1.0)
-        fades = np.asarray(FADES)[:, None, None]
+            slope = slope + ABSOLUTE * np.clip(error / NEAR, -1.0, 1.0)
         head_start, floor = HEAD_START + HEAD_START_AHEAD * (ahead - 1), FLOOR + FLOOR_AHEAD * (ahead - 1)
 
         everyone = np.concatenate([np.zeros_like(said[:, :1]), said], axis=1)
         instant = slope[:, 1:, None] * (mixed[:, 1:, None] - everyone[:, None])
-        seen = observed[:, None, None]
-        regret = np.where(seen, fades * self.regret + instant, self.regret)
-        square = np.where(seen, fades * self.square + instant * instant, self.square)
+        seen, fades = observed[:, None, None], np.asarray(FADES)[:, None, None]
+        regret, square = _faded(self.regret, self.square, instant, seen, fades)
         share, decided = _shares(regret, square, head_start, floor)
         share = np.where(seen & decided[:, :, None], share, self.share)
 
         instant = slope[:, :1] * (mixed[:, :1] - mixed[:, 1:])
-        seen = observed[:, None]
-        trust_regret = np.where(seen, FADES[0] * self.trust_regret + instant, self.trust_regret)
-        trust_square = np.where(seen, FADES[0] * self.trust_square + instant * instant, self.trust_square)
+        trust_regret, trust_square = _faded(
+            self.trust_regret, self.trust_square, instant, observed[:, None], np.asarray(FADES[0])
+        )
         trust, decided = _shares(trust_regret, trust_square, head_start, floor)
         trust = np.where(observed & decided, trust[:, 0], self.trust)
         return Mix(regret, square, share, trust_regret, trust_square, trust)
@@ -125,6 +124,16 @@ def shares_in_answer(share: FloatArray, trust: FloatArray) -> FloatArray:
     """The experts' shares in the answer, `(..., experts, outputs)`, from a mix's `share` and `trust`."""
     by_memory = np.moveaxis(share, -3, 0)
     return np.asarray(by_memory[0] + trust[..., None, :] * (by_memory[1] - by_memory[0]))
+
+
+def _faded(
+    regret: FloatArray, square: FloatArray, instant: FloatArray, seen: BoolArray, fade: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Regrets and their squares with what has just been regretted, where it was `seen`."""
+    return (
+        np.where(seen, fade * regret + instant, regret),
+        np.where(seen, fade * square + instant * instant, square),
+    )
 
 
 def _shares(

@@ -46,10 +46,6 @@ class Network:
             num_params=self.packing.size,
         )
 
-    @property
-    def state_size(self) -> int:
-        return self.cell.state_size
-
     def parameters(self, weights: Tensor) -> Parameters:
         """The cell's tensors, `(batch, ...)`, from packed `weights` `(batch, params)`; differentiable."""
         return self.packing.unpack(weights)

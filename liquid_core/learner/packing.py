@@ -69,11 +69,6 @@ class Packing:
         padded = torch.cat([vector, vector.new_zeros(vector.shape[0], 1)], dim=1)
         return self._split(padded.index_select(1, self._sources))
 
-    def places(self) -> dict[str, Tensor]:
-        """For every entry of every tensor its place in the vector, -1 where the wiring has none; of its shape."""
-        sources = torch.where(self._sources < self.size, self._sources, -1)
-        return self._split(sources)
-
     def names(self) -> tuple[str, ...]:
         return tuple(self._shapes)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from liquid_core.learner.part import ArraySpec, safe_divide
+from liquid_core.learner.scaler import RELATIVE_FLOOR
 from liquid_core.types import BoolArray, FloatArray, IntArray
 
 #: What is kept, in this order: all running scales, and what is measured in them.
@@ -51,8 +52,6 @@ LONGEST = 1000
 #: Returns that a stream may have at once, and records after which it gets another one.
 CREDIT = 3.0
 REFILL = 1.0 / 20_000.0
-#: A deviation below this fraction of the mean is rounding noise of a constant, not a scale.
-RELATIVE_FLOOR = 1e-9
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,11 +79,12 @@ class Admission:
     def adapt(self, lag_s: float) -> None:
         """Move the limit by how late the loop was just now."""
         self._lags_s.append(lag_s)
-        if len(self._lags_s) == LATE_TIMES and min(self._lags_s) > LATE_S:
-            # From what there really was: a limit far above it would take long to come down to it.
-            self._limit = max(FEWEST, min(self._limit, self._reached) * _SHRINK)
-        elif len(self._lags_s) == LATE_TIMES and max(self._lags_s) <= PUNCTUAL_S and self._is_too_small():
-            self._limit = min(MOST, self._limit * _GROW)
+        if len(self._lags_s) == LATE_TIMES:
+            if min(self._lags_s) > LATE_S:
+                # From what there really was: a limit far above it would take long to come down to it.
+                self._limit = max(FEWEST, min(self._limit, self._reached) * _SHRINK)
+            elif max(self._lags_s) <= PUNCTUAL_S and self._is_too_small():
+                self._limit = min(MOST, self._limit * _GROW)
         self._reached = self._in_progress
         self._metrics.admission_limit.set(int(self._limit))
 

@@ -32,7 +32,7 @@ def test_streams_start_from_the_specs_cell(cell: CfCSpec | LTCSpec, wiring: Wiri
     network, expected = Network(spec, 6, torch.float64), build_cell(spec, 6).double()
     inputs, hx, elapsed = (
         torch.randn(3, 6).double(),
-        torch.randn(3, network.state_size).double(),
+        torch.randn(3, network.sizes.state_size).double(),
         torch.rand(3, 1).double(),
     )
     parameters = network.parameters(network.initial_weights.expand(3, -1))

@@ -56,7 +56,7 @@ def case(cell: str, stretches: tuple[tuple[int, tuple[int, ...]], ...], seed: in
         readout=0.5 * noise(BATCH, outputs, network.sizes.readout_features),
         stretches=[
             Unrolled(
-                hidden=0.3 * noise(BATCH, network.state_size),
+                hidden=0.3 * noise(BATCH, network.sizes.state_size),
                 inputs=noise(BATCH, length, INPUTS),
                 elapsed=noise(BATCH, length).abs(),
                 exists=torch.ones(BATCH, length, dtype=torch.bool),

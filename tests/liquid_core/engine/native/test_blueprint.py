@@ -41,7 +41,8 @@ def assert_same(spec: ModelSpec) -> None:
     network, blueprint = network_of(spec, np.float32), blueprint_of(spec, num_inputs(spec))
 
     assert (blueprint.state_size, blueprint.output_size) == (network.cell.state_size, network.cell.output_size)
-    places = {name: place.numpy() for name, place in network.packing.places().items()}
+    numbered = network.packing.unpack(torch.arange(1, network.packing.size + 1)[None])  # from one, and zero for none
+    places = {name: number[0].numpy() - 1 for name, number in numbered.items()}
     assert places.keys() == blueprint.places.keys()
     for name, place in blueprint.places.items():
         np.testing.assert_array_equal(place, places[name], name)
