@@ -117,11 +117,12 @@ def _keep_numbers(then: Arrays, now: Arrays, *, answers: bool = True) -> None:
     for name in ("stream.seq", "stream.last_t", "stream.frozen"):
         now[name][...] = then[name]
     turn = int(now["stream.samples"][0] - then["stream.samples"][0])
-    kept = ("seq", "fingerprint", "anomaly", "drift", *(("prediction", "half_width") if answers else ()))
+    kept = ("seq", "fingerprint", "anomaly", "drift", *(("prediction", "median", "half_width") if answers else ()))
     for name in kept:
         now[f"answers.{name}"][...] = np.roll(then[f"answers.{name}"], turn, axis=1)
     if not answers:
         now["answers.prediction"][...] = 0.0
+        now["answers.median"][...] = 0.0
         now["answers.half_width"][...] = NOT_KEPT
 
 

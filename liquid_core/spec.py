@@ -444,6 +444,11 @@ class ModelSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return max(1, len(self.horizons)) * len(self.targets)
 
     @cached_property
+    def num_medians(self) -> int:
+        """Outputs that get a median beside what is predicted: all that are values, and no probability."""
+        return 0 if self.task == "classification" else self.num_outputs
+
+    @cached_property
     def num_tracks(self) -> int:
         """Values whose history a stream keeps: the targets, or a column for each class."""
         return len(self.classes) if self.task == "classification" else len(self.targets)

@@ -54,7 +54,7 @@ def layout_for(spec: ModelSpec, sizes: Sizes, real: DTypeLike) -> StateLayout:
         "history": History.arrays(spec.num_tracks),
         "season": Season.arrays(spec.learner.season_window + 1, spec.num_tracks),
         "guess": Guess.arrays(spec.num_tracks),
-        "mix": Mix.arrays(spec.num_outputs),
+        "mix": Mix.arrays(spec.num_outputs, values=spec.num_medians > 0),
         "autoregression": {"weights": ArraySpec(np.float64, (spec.num_outputs, AUTOREGRESSION_WIDTH))}
         | rls.arrays(spec.num_outputs, AUTOREGRESSION_WIDTH),
         "conformal": conformal.arrays(spec.num_outputs),
@@ -69,7 +69,7 @@ def layout_for(spec: ModelSpec, sizes: Sizes, real: DTypeLike) -> StateLayout:
         "readout": readout.arrays(spec.num_outputs, sizes.readout_features, real)
         | rls.arrays(max(1, len(spec.horizons)), sizes.readout_features if sizes.exact_readout else 0),
         "window": Window.arrays(spec, num_inputs(spec), sizes.state_size, real),
-        "answers": _answers(spec.num_outputs),
+        "answers": _answers(spec),
     }
     named = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
     kept = sum(kept_sizes(named))
@@ -84,13 +84,14 @@ def _counters() -> dict[str, ArraySpec]:
     }
 
 
-def _answers(num_outputs: int) -> dict[str, ArraySpec]:
+def _answers(spec: ModelSpec) -> dict[str, ArraySpec]:
     """The last answers, so that a repeated sample gets the same one; `fingerprint` tells a repeat from a conflict."""
     return {
         "seq": ArraySpec(np.int64, (ANSWERS_KEPT,)),
         "fingerprint": ArraySpec(np.int64, (ANSWERS_KEPT,)),
-        "prediction": ArraySpec(np.float64, (ANSWERS_KEPT, num_outputs)),
-        "half_width": ArraySpec(np.float64, (ANSWERS_KEPT, num_outputs)),
+        "prediction": ArraySpec(np.float64, (ANSWERS_KEPT, spec.num_outputs)),
+        "median": ArraySpec(np.float64, (ANSWERS_KEPT, spec.num_medians)),
+        "half_width": ArraySpec(np.float64, (ANSWERS_KEPT, spec.num_outputs)),
         "anomaly": ArraySpec(np.float64, (ANSWERS_KEPT,), -1.0),
         "drift": ArraySpec(np.bool_, (ANSWERS_KEPT,)),
     }

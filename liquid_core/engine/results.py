@@ -8,6 +8,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray
 
 
@@ -25,6 +26,8 @@ class StepResults:
 
     #: `(records, outputs)`: values in the targets' own units, or class probabilities; zero for labels.
     prediction: FloatArray
+    #: Of values their median, where `prediction` is more of a mean, `(records, medians)`; there is none of classes.
+    median: FloatArray
     #: Half-width of the interval around each prediction, `(records, outputs)`.
     half_width: FloatArray
     #: Score in [0, 1) of how unusual the target that arrived is, `(records,)`.
@@ -37,10 +40,11 @@ class StepResults:
     update: NDArray[np.int8]
 
     @staticmethod
-    def empty(num_records: int, num_outputs: int) -> StepResults:
+    def empty(num_records: int, spec: ModelSpec) -> StepResults:
         return StepResults(
-            prediction=np.zeros((num_records, num_outputs)),
-            half_width=np.zeros((num_records, num_outputs)),
+            prediction=np.zeros((num_records, spec.num_outputs)),
+            median=np.zeros((num_records, spec.num_medians)),
+            half_width=np.zeros((num_records, spec.num_outputs)),
             anomaly=np.full(num_records, -1.0),
             surprise=np.full(num_records, -1.0),
             drift=np.zeros(num_records, dtype=np.bool_),

@@ -30,7 +30,7 @@ from liquid_core.learner.guard import safe_expert, safe_hidden, safe_outputs, sa
 from liquid_core.learner.guess import Guess
 from liquid_core.learner.history import History
 from liquid_core.learner.metrics import Prequential
-from liquid_core.learner.mix import Mix
+from liquid_core.learner.mix import MEDIAN, Mix
 from liquid_core.learner.network import Network
 from liquid_core.learner.part import pick, safe_divide
 from liquid_core.learner.residual import Residual
@@ -170,8 +170,7 @@ class Tile:
         # Two indices around a slice: numpy puts what they run over first, `(batch, outputs, experts)`.
         said = window.said[lane, slot, :, output].transpose(0, 2, 1)
         mixed = window.mixed[lane, slot, :, output].transpose(0, 2, 1)
-        absolute = spec.task != "classification"
-        mix = self._part(Mix, "mix").update(settled.wanted, said, mixed, settled.scaled, np.maximum(ages, 1), absolute)
+        mix = self._part(Mix, "mix").update(settled.wanted, said, mixed, settled.scaled, np.maximum(ages, 1))
         self._put("mix", mix, ~self._frozen)
         self._learn_autoregression(settled, slot)
         self._learn_linear(settled, slot)
@@ -426,6 +425,8 @@ class Tile:
         arrays["stream.seq"][active] = records.seq[active]
         arrays["stream.samples"] += active
         self._results.prediction[active] = prediction[active]
+        if self._spec.num_medians:
+            self._results.median[active] = self._prediction(mixed[:, MEDIAN], base, scale)[active]
         self._results.half_width[active] = half_width[active]
 
     def _remember(self, records: TileRecords, number: IntArray) -> History:
@@ -567,6 +568,7 @@ class Tile:
             "seq": records.seq,
             "fingerprint": records.fingerprint,
             "prediction": results.prediction,
+            "median": results.median,
             "half_width": results.half_width,
             "anomaly": results.anomaly,
             "drift": results.drift,

@@ -55,7 +55,7 @@ class TorchEngine(RowEngine):
         Records must have been admitted (`liquid_core.engine.admission`). The slab changes only by whole tiles: an
         exception leaves the streams of the tile that it came from as they were.
         """
-        results = StepResults.empty(len(records), self.spec.num_outputs)
+        results = StepResults.empty(len(records), self.spec)
         for round_ in _rounds(slots):
             for start in range(0, len(round_), TILE):
                 chosen = np.asarray(round_[start : start + TILE])
@@ -70,12 +70,12 @@ class TorchEngine(RowEngine):
         """What the answer would be if `sample` came next; nothing changes."""
         rows = self._gather(slab, np.asarray([slot]))
         outcome = self._apply(rows, [sample], learning=False)
-        results = StepResults.empty(1, self.spec.num_outputs)
+        results = StepResults.empty(1, self.spec)
         _scatter(outcome, results, np.asarray([0]))
         return results
 
     def _apply(self, rows: ByteArray, records: Sequence[Observation], *, learning: bool = True) -> StepResults:
-        outcome = StepResults.empty(TILE, self.spec.num_outputs)
+        outcome = StepResults.empty(TILE, self.spec)
         tile = Tile(self.spec, self.network, self.layout.views(rows), outcome)
         # Non-finite intermediate values are what the guard is for.
         with np.errstate(all="ignore"):
@@ -134,7 +134,7 @@ def _rounds(slots: Sequence[int]) -> list[list[int]]:
 
 
 def _scatter(outcome: StepResults, results: StepResults, indices: NDArray[np.int64]) -> None:
-    for name in ("prediction", "half_width", "anomaly", "surprise", "drift", "update"):
+    for name in ("prediction", "median", "half_width", "anomaly", "surprise", "drift", "update"):
         getattr(results, name)[indices] = getattr(outcome, name)[: len(indices)]
 
 

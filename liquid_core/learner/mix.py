@@ -7,6 +7,10 @@ as good as the naive guess wherever that cannot be beaten, as on a random walk.
 
 Which expert is good changes with the stream, some by the season and some by the hour. So regrets are kept twice, in a
 long memory and in a short one, and the answer is a mix of what both would say, made in the same way.
+
+That answer is much like a mean: squared errors are least there. Absolute ones are least at the median (Gneiting 2011),
+and on a stream that mostly stands still no number is both. So values get a second mix, of the same experts by their
+regrets in absolute loss: the median.
 """
 
 from __future__ import annotations
@@ -24,6 +28,10 @@ EXPERTS = ("season", "autoregression", "linear", "liquid")
 #: What a target leaves of the regrets before it: the long memory is of about five thousand targets, the short of fifty.
 FADES = (0.9998, 0.98)
 MEMORIES = len(FADES)
+#: Of what `combine` gives: where the median stands, behind the answer and what each memory would say.
+MEDIAN = 1 + MEMORIES
+#: It has a memory of its own, a long one.
+MEDIAN_FADE = FADES[0]
 #: An error of the mix, in residual scales, teaches no more than this.
 MAX_ERROR = 3.0
 #: The loss is the squared error and, for values, a little of the absolute one, whose slope is full from an error of
@@ -41,10 +49,11 @@ FLOOR_AHEAD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Regrets and their squares by memory, the naive guess first, `(batch, memories, 1 + experts, outputs)`.
+    """Regrets and their squares by row, the naive guess first, `(batch, rows, 1 + experts, outputs)`.
 
-    `share` `(batch, memories, experts, outputs)` are the shares of the experts; the naive guess has the rest. The
-    `trust` `(batch, outputs)` is the share of the short memory, from the regrets of both, `(batch, memories, outputs)`.
+    A row is one of the memories, or the last one, of values only, the median's. `share` `(batch, rows, experts,
+    outputs)` are the shares of the experts; the naive guess has the rest. The `trust` `(batch, outputs)` is the share
+    of the short memory, from the regrets of both, `(batch, memories, outputs)`.
     """
 
     regret: FloatArray
@@ -55,24 +64,20 @@ class Mix:
     trust: FloatArray
 
     @staticmethod
-    def arrays(num_outputs: int) -> dict[str, ArraySpec]:
+    def arrays(num_outputs: int, *, values: bool) -> dict[str, ArraySpec]:
+        """Of outputs that are `values`, or probabilities."""
+        rows = num_rows(values=values)
         return {
-            "regret": ArraySpec(np.float64, (MEMORIES, 1 + len(EXPERTS), num_outputs)),
-            "square": ArraySpec(np.float64, (MEMORIES, 1 + len(EXPERTS), num_outputs)),
-            "share": ArraySpec(np.float64, (MEMORIES, len(EXPERTS), num_outputs)),
+            "regret": ArraySpec(np.float64, (rows, 1 + len(EXPERTS), num_outputs)),
+            "square": ArraySpec(np.float64, (rows, 1 + len(EXPERTS), num_outputs)),
+            "share": ArraySpec(np.float64, (rows, len(EXPERTS), num_outputs)),
             "trust_regret": ArraySpec(np.float64, (MEMORIES, num_outputs)),
             "trust_square": ArraySpec(np.float64, (MEMORIES, num_outputs)),
             "trust": ArraySpec(np.float64, (num_outputs,)),
         }
 
     def update(
-        self,
-        target: FloatArray,
-        said: FloatArray,
-        mixed: FloatArray,
-        observed: BoolArray,
-        ahead: IntArray,
-        absolute: bool = True,
+        self, target: FloatArray, said: FloatArray, mixed: FloatArray, observed: BoolArray, ahead: IntArray
     ) -> Mix:
         """Take in targets that arrived.
 
@@ -83,26 +88,27 @@ class Mix:
         said
             What the experts said, `(batch, experts, outputs)`.
         mixed
-            What `combine` made of it then, `(batch, 1 + memories, outputs)`.
+            What `combine` made of it then, `(batch, 1 + rows, outputs)`.
         ahead
             How many samples each output looks ahead, `(outputs,)`; one where labels come from outside.
-        absolute
-            Whether absolute errors count a little: of values, and not of probabilities.
         """
+        rows = self.regret.shape[1]
         error = mixed - target[:, None]
         slope = np.clip(error, -MAX_ERROR, MAX_ERROR)
-        if absolute:
-            slope = slope + ABSOLUTE * np.clip(error / NEAR, -1.0, 1.0)
+        if rows == num_rows(values=True):
+            absolute = np.clip(error / NEAR, -1.0, 1.0)
+            slope = slope + ABSOLUTE * absolute
+            slope[:, MEDIAN] = absolute[:, MEDIAN]
         head_start, floor = HEAD_START + HEAD_START_AHEAD * (ahead - 1), FLOOR + FLOOR_AHEAD * (ahead - 1)
 
         everyone = np.concatenate([np.zeros_like(said[:, :1]), said], axis=1)
         instant = slope[:, 1:, None] * (mixed[:, 1:, None] - everyone[:, None])
-        seen, fades = observed[:, None, None], np.asarray(FADES)[:, None, None]
+        seen, fades = observed[:, None, None], np.asarray((*FADES, MEDIAN_FADE)[:rows])[:, None, None]
         regret, square = _faded(self.regret, self.square, instant, seen, fades)
         share, decided = _shares(regret, square, head_start, floor)
         share = np.where(seen & decided[:, :, None], share, self.share)
 
-        instant = slope[:, :1] * (mixed[:, :1] - mixed[:, 1:])
+        instant = slope[:, :1] * (mixed[:, :1] - mixed[:, 1:MEDIAN])
         trust_regret, trust_square = _faded(
             self.trust_regret, self.trust_square, instant, observed[:, None], np.asarray(FADES[0])
         )
@@ -111,19 +117,24 @@ class Mix:
         return Mix(regret, square, share, trust_regret, trust_square, trust)
 
     def combine(self, said: FloatArray) -> FloatArray:
-        """The answer in residual scales, and what it would be by each memory alone, `(batch, 1 + memories, outputs)`,
-        from what the experts say, `(batch, experts, outputs)`."""
-        by_memory = self.share[:, :, 0] * said[:, None, 0]
+        """The answer in residual scales, what it would be by each memory alone, and the median of values,
+        `(batch, 1 + rows, outputs)`, from what the experts say, `(batch, experts, outputs)`."""
+        by_row = self.share[:, :, 0] * said[:, None, 0]
         for expert in range(1, said.shape[1]):
-            by_memory = by_memory + self.share[:, :, expert] * said[:, None, expert]
-        answer = by_memory[:, 0] + self.trust * (by_memory[:, 1] - by_memory[:, 0])
-        return np.concatenate([answer[:, None], by_memory], axis=1)
+            by_row = by_row + self.share[:, :, expert] * said[:, None, expert]
+        answer = by_row[:, 0] + self.trust * (by_row[:, 1] - by_row[:, 0])
+        return np.concatenate([answer[:, None], by_row], axis=1)
+
+
+def num_rows(*, values: bool) -> int:
+    """Rows of regrets: one a memory, and of `values` one for the median."""
+    return MEMORIES + values
 
 
 def shares_in_answer(share: FloatArray, trust: FloatArray) -> FloatArray:
     """The experts' shares in the answer, `(..., experts, outputs)`, from a mix's `share` and `trust`."""
-    by_memory = np.moveaxis(share, -3, 0)
-    return np.asarray(by_memory[0] + trust[..., None, :] * (by_memory[1] - by_memory[0]))
+    by_row = np.moveaxis(share, -3, 0)
+    return np.asarray(by_row[0] + trust[..., None, :] * (by_row[1] - by_row[0]))
 
 
 def _faded(
@@ -148,4 +159,4 @@ def _shares(
     return safe_divide(weight, total[..., None, :])[..., 1:, :], total > 0
 
 
-__all__ = ["EXPERTS", "MEMORIES", "Mix", "shares_in_answer"]
+__all__ = ["EXPERTS", "MEDIAN", "MEMORIES", "Mix", "num_rows", "shares_in_answer"]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from liquid_core.learner.history import VIEW
-from liquid_core.learner.mix import EXPERTS, MEMORIES
+from liquid_core.learner.mix import EXPERTS, num_rows
 from liquid_core.learner.part import ArraySpec
 from liquid_core.learner.season import PERIODS_BACK
 from liquid_core.spec import ModelSpec
@@ -40,7 +40,7 @@ class Window:
     #: Residual scale at that time, `(batch, length, outputs)`.
     scale: FloatArray
     #: What the experts said, `(batch, length, experts, outputs)`, and what their mix made of it,
-    #: `(batch, length, 1 + memories, outputs)`, in residual scales.
+    #: `(batch, length, 1 + rows of the mix, outputs)`, in residual scales.
     said: FloatArray
     mixed: FloatArray
     #: What was answered, and the half-width of its interval, `(batch, length, outputs)`.
@@ -75,7 +75,7 @@ class Window:
             "base": ArraySpec(np.float64, (length, spec.num_tracks)),
             "scale": ArraySpec(np.float64, (length, outputs)),
             "said": ArraySpec(np.float64, (length, len(EXPERTS), outputs)),
-            "mixed": ArraySpec(np.float64, (length, 1 + MEMORIES, outputs)),
+            "mixed": ArraySpec(np.float64, (length, 1 + num_rows(values=spec.num_medians > 0), outputs)),
             "prediction": ArraySpec(np.float64, (length, outputs)),
             "half_width": ArraySpec(np.float64, (length, outputs)),
             "labelled": ArraySpec(np.bool_, (labels,)),

@@ -161,7 +161,7 @@ def test_a_reset_stream_is_a_new_one_with_later_numbers(bench: Any, task: str) -
     _, found = step(engine, apply(engine, row, Reset()), later(future, 30, 1e4))
     _, expected = step(engine, engine.initial_row(), later(future, 30, 1e4))
 
-    for name in ("prediction", "half_width", "anomaly", "surprise", "drift", "update"):
+    for name in ("prediction", "median", "half_width", "anomaly", "surprise", "drift", "update"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
@@ -221,7 +221,7 @@ def test_a_rolled_back_stream_answers_as_if_nothing_had_come_since(bench: Any, t
     _, found = step(engine, back, future)
     _, expected = step(engine, kept, future)
 
-    for name in ("prediction", "half_width", "anomaly", "surprise", "drift", "update"):
+    for name in ("prediction", "median", "half_width", "anomaly", "surprise", "drift", "update"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
     for name in NUMBERS[:2]:
         assert arrays(engine, back)[name] == arrays(engine, row)[name]
@@ -304,7 +304,8 @@ def test_another_network_begins_anew(make_engine: Any, bench: Any, change: dict[
     fresh = arrays(after, after.initial_row())
 
     assert Ledger(after.spec, changed).last_seq == 100
-    assert sorted(changed["answers.prediction"].tolist()) == sorted(arrays(engine, row)["answers.prediction"].tolist())
+    for name in ("answers.prediction", "answers.median"):
+        assert sorted(changed[name].tolist()) == sorted(arrays(engine, row)[name].tolist())
     for name in fresh:
         if not name.startswith(("answers.", "stream.")):
             np.testing.assert_array_equal(changed[name], fresh[name], err_msg=name)
@@ -322,6 +323,7 @@ def test_answers_about_other_targets_are_not_kept(make_engine: Any, bench: Any) 
     assert isinstance(last, Sample)
     assert Ledger(after.spec, changed).admit_sample(last.t, last.x, last.seq, None)[0] is Verdict.DUPLICATE
     assert (changed["answers.half_width"] == control.NOT_KEPT).all()
+    assert not changed["answers.median"].any()
 
 
 def test_the_spec_after_a_control(bench: Any) -> None:

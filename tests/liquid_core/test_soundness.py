@@ -98,6 +98,7 @@ def test_whatever_is_taken_gives_finite_answers(engine_of: Any, bench: Any, task
         moved = msgspec.structs.replace(record, seq=record.seq + shift)
         results = engine.step(slab, slots, [moved] * len(slots))
         assert np.isfinite(results.prediction).all()
+        assert np.isfinite(results.median).all()
         assert np.isfinite(results.half_width).all()
     for name, view in engine.layout.views(slab.rows[slots]).items():
         assert view.dtype.kind != "f" or np.isfinite(view).all(), name

@@ -59,7 +59,7 @@ def alone(bench: Any) -> Any:
 
 def same(found: StepResults, index: int, expected: StepResults) -> bool:
     """Whether one entry of a batch's results is, bit for bit, that of a record alone."""
-    names = ("prediction", "half_width", "anomaly", "surprise", "drift", "update")
+    names = ("prediction", "median", "half_width", "anomaly", "surprise", "drift", "update")
     return all(np.array_equal(getattr(found, name)[index], getattr(expected, name)[0]) for name in names)
 
 

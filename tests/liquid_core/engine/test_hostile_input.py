@@ -69,6 +69,7 @@ def test_answers_and_states_stay_finite(make_engine: Any, task: str, cell: str) 
         ]
         results = engine.step(slab, slots, records)
         assert np.isfinite(results.prediction).all()
+        assert np.isfinite(results.median).all()
         assert np.isfinite(results.half_width).all()
         assert ((results.anomaly >= 0) & (results.anomaly <= 1) | (results.anomaly == -1)).all()
 
@@ -198,6 +199,7 @@ def test_an_expert_that_is_broken_begins_again(
         sample = Sample(seq=n, t=float(n), x=(float(value),), y=label_of(engine.spec, float(series[n - 2])))
         results = engine.step(slab, [sound, broken], [sample, sample])
         assert np.isfinite(results.prediction).all()
+        assert np.isfinite(results.median).all()
         assert np.isfinite(results.half_width).all()
         if n == 20:
             mended, other = read(engine, slab, broken), read(engine, slab, sound)

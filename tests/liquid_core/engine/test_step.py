@@ -17,7 +17,7 @@ SUPERVISED = ["regression", "classification"]
 
 
 def same(a: StepResults, b: StepResults) -> bool:
-    names = ("prediction", "half_width", "anomaly", "surprise", "drift", "update")
+    names = ("prediction", "median", "half_width", "anomaly", "surprise", "drift", "update")
     return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in names)
 
 
@@ -56,6 +56,7 @@ def test_a_samples_own_label_does_not_help_its_answer(bench: Any, task: str, cel
 
     for answer in answers[1:]:
         np.testing.assert_array_equal(answer.prediction, answers[0].prediction)
+        np.testing.assert_array_equal(answer.median, answers[0].median)
         np.testing.assert_array_equal(answer.half_width, answers[0].half_width)
 
 
@@ -75,6 +76,7 @@ def test_a_look_ahead_changes_nothing_and_tells_the_answer(bench: Any, task: str
 
     # A sample without values brings no target, so that nothing is learned from it.
     np.testing.assert_array_equal(peeked.prediction, answered.prediction)
+    np.testing.assert_array_equal(peeked.median, answered.median)
     np.testing.assert_array_equal(peeked.half_width, answered.half_width)
     assert (peeked.anomaly[0], peeked.update[0]) == (-1.0, Update.NONE)
 
@@ -181,6 +183,7 @@ def test_answers_are_kept_for_those_who_ask_again(bench: Any, make_engine: Any) 
     for seq in (11, 40, ANSWERS_KEPT + 10):
         (slot,) = np.flatnonzero(arrays["answers.seq"] == seq)
         np.testing.assert_array_equal(arrays["answers.prediction"][slot], results[seq - 1].prediction[0])
+        np.testing.assert_array_equal(arrays["answers.median"][slot], results[seq - 1].median[0])
         np.testing.assert_array_equal(arrays["answers.half_width"][slot], results[seq - 1].half_width[0])
         assert arrays["answers.anomaly"][slot] == results[seq - 1].anomaly[0]
 
@@ -216,7 +219,25 @@ def test_at_first_it_answers_with_the_naive_guess(bench: Any) -> None:
 
     assert results[0].prediction.tolist() == [[3.0, 4.0, 3.0, 4.0]]
     assert results[1].prediction.tolist() == [[5.0, 4.0, 5.0, 4.0]]
+    for result in results:
+        np.testing.assert_array_equal(result.median, result.prediction)
     assert not results[0].half_width.any()
+
+
+@pytest.mark.parametrize("task", ["forecast", *SUPERVISED])
+def test_values_have_a_median_and_classes_none(bench: Any, task: str) -> None:
+    """One an output, and a label has none; the mix of classes keeps no row for it either."""
+    engine = bench.engine(task, "cfc")
+    records = bench.records(engine.spec, 3, 30)
+    row, results = bench.fold(engine, records)
+    outputs, mix = engine.spec.num_outputs, bench.arrays(engine, row)["mix.share"]
+
+    assert {result.median.shape for result in results} == {(1, 0 if task == "classification" else outputs)}
+    assert len(mix) == (2 if task == "classification" else 3)
+    if task != "classification":
+        assert any((result.median != result.prediction).any() for result in results)
+        for record, result in zip(records, results, strict=True):
+            assert isinstance(record, Sample) or not result.median.any()
 
 
 def test_class_probabilities_are_probabilities(bench: Any) -> None:

@@ -14,41 +14,40 @@ from liquid_core.learner.mix import (
     FLOOR,
     HEAD_START,
     MAX_ERROR,
-    MEMORIES,
+    MEDIAN,
     NEAR,
     Mix,
+    num_rows,
     shares_in_answer,
 )
 from liquid_core.types import FloatArray
 
 NUM = len(EXPERTS)
+ROWS = num_rows(values=True)
 
 
-def fresh(num_outputs: int = 1, num_streams: int = 1) -> Mix:
-    return Mix(
-        **{name: np.zeros((num_streams, *spec.shape), spec.dtype) for name, spec in Mix.arrays(num_outputs).items()}
-    )
+def fresh(num_outputs: int = 1, num_streams: int = 1, *, values: bool = True) -> Mix:
+    arrays = Mix.arrays(num_outputs, values=values)
+    return Mix(**{name: np.zeros((num_streams, *spec.shape), spec.dtype) for name, spec in arrays.items()})
 
 
 ONE_AHEAD = np.ones(1, dtype=np.int64)
 
 
-def observe(
-    mix: Mix, target: float, claims: FloatArray, mixed: FloatArray, ahead: int = 1, absolute: bool = True
-) -> Mix:
+def observe(mix: Mix, target: float, claims: FloatArray, mixed: FloatArray, ahead: int = 1) -> Mix:
     """The mix of one stream's single output after a target."""
-    return mix.update(np.array([[target]]), claims, mixed, np.array([[True]]), ahead * ONE_AHEAD, absolute)
+    return mix.update(np.array([[target]]), claims, mixed, np.array([[True]]), ahead * ONE_AHEAD)
 
 
-def run(target: FloatArray, said: FloatArray, ahead: int = 1, absolute: bool = True) -> tuple[Mix, FloatArray]:
-    """The mix after targets `(time,)` that experts `(time, experts)` foretold; what it answered, and what each memory
-    would have, `(time, 1 + memories)`."""
-    mix, answers = fresh(), np.empty((len(target), 1 + MEMORIES))
+def run(target: FloatArray, said: FloatArray, ahead: int = 1, *, values: bool = True) -> tuple[Mix, FloatArray]:
+    """The mix after targets `(time,)` that experts `(time, experts)` foretold; what it answered, what each memory would
+    have, and of values the median, `(time, 1 + rows)`."""
+    mix, answers = fresh(values=values), np.empty((len(target), 1 + num_rows(values=values)))
     for n, y in enumerate(target):
         claims = said[n].reshape(1, NUM, 1)
         mixed = mix.combine(claims)
         answers[n] = mixed[0, :, 0]
-        mix = observe(mix, y, claims, mixed, ahead, absolute)
+        mix = observe(mix, y, claims, mixed, ahead)
     return mix, answers
 
 
@@ -78,16 +77,24 @@ def experts(rng: np.random.Generator, target: FloatArray) -> FloatArray:
 # --- regret ----------------------------------------------------------------------------------------------------------
 
 
-def loss(error: FloatArray) -> FloatArray:
-    """What an error costs: half its square, and a little of its size, which near zero is rounded off."""
+def absolute_loss(error: FloatArray) -> FloatArray:
+    """The size of an error, which near zero is rounded off."""
     size = np.abs(error)
-    rounded = np.where(size < NEAR, size * size / (2 * NEAR), size - NEAR / 2)
-    return np.asarray(error * error / 2 + ABSOLUTE * rounded)
+    return np.where(size < NEAR, size * size / (2 * NEAR), size - NEAR / 2)
+
+
+def absolute_slope(error: FloatArray) -> FloatArray:
+    return np.clip(error / NEAR, -1, 1)
+
+
+def loss(error: FloatArray) -> FloatArray:
+    """What an error costs: half its square, and a little of its size."""
+    return np.asarray(error * error / 2 + ABSOLUTE * absolute_loss(error))
 
 
 def slope(error: FloatArray) -> FloatArray:
     """Of the loss, for errors that are not capped."""
-    return np.asarray(error + ABSOLUTE * np.clip(error / NEAR, -1, 1))
+    return np.asarray(error + ABSOLUTE * absolute_slope(error))
 
 
 def allowed(instant: FloatArray) -> FloatArray:
@@ -103,16 +110,19 @@ def allowed(instant: FloatArray) -> FloatArray:
 
 def check_regret(target: FloatArray, said: FloatArray, answers: FloatArray) -> None:
     """The loss of the answer exceeds in sum, faded as the long memory is, neither that of what a memory would say, nor
-    that of the naive guess or of an expert, by more than is allowed."""
+    that of the naive guess or of an expert, by more than is allowed; nor does the median's absolute loss theirs."""
     everyone = np.concatenate([np.zeros((len(target), 1)), said], axis=1)
     memory = FADES[0] ** np.arange(len(target) - 1, -1, -1)[:, None]
-    answer, by_memory, long = answers[:, :1], answers[:, 1:], answers[:, 1:2]
+    answer, by_memory, long, median = answers[:, :1], answers[:, 1:MEDIAN], answers[:, 1:2], answers[:, MEDIAN:]
     target = target[:, None]
     over_memories = allowed(slope(answer - target) * (answer - by_memory))
     over_experts = over_memories[0] + allowed(slope(long - target) * (long - everyone))
+    over_absolute = allowed(absolute_slope(median - target) * (median - everyone))
 
     assert ((memory * (loss(answer - target) - loss(by_memory - target))).sum(axis=0) <= over_memories).all()
     assert ((memory * (loss(answer - target) - loss(everyone - target))).sum(axis=0) <= over_experts).all()
+    excess = absolute_loss(median - target) - absolute_loss(everyone - target)
+    assert ((memory * excess).sum(axis=0) <= over_absolute).all()
 
 
 @settings(max_examples=60)
@@ -132,7 +142,7 @@ def test_it_is_so_against_an_adversary(seed: int, length: int) -> None:
     """Who sees the answer first, and sets the target at the far end from it."""
     rng = np.random.default_rng(seed)
     said, mix = rng.uniform(-1, 1, (length, NUM)), fresh()
-    target, answers = np.empty(length), np.empty((length, 1 + MEMORIES))
+    target, answers = np.empty(length), np.empty((length, 1 + ROWS))
     for n in range(length):
         claims = said[n].reshape(1, NUM, 1)
         mixed = mix.combine(claims)
@@ -194,7 +204,7 @@ def test_shares_follow_when_experts_change_places() -> None:
     first = np.arange(4000) % 400 < 200
     said[first, 0], said[~first, 1] = target[first], target[~first]
     _, answers = run(target, said)
-    error, by_long, by_short = ((answers - target[:, None])[2000:] ** 2).mean(axis=0)
+    error, by_long, by_short = ((answers[:, :MEDIAN] - target[:, None])[2000:] ** 2).mean(axis=0)
 
     assert error < 0.6 * by_long
     assert error < 1.1 * by_short
@@ -206,7 +216,7 @@ def test_where_nothing_changes_the_long_memory_answers() -> None:
     target = rng.normal(size=4000)
     said = target[:, None] + 0.5 * rng.normal(size=(4000, NUM))
     _, answers = run(target, said)
-    error, by_long, by_short = ((answers - target[:, None])[2000:] ** 2).mean(axis=0)
+    error, by_long, by_short = ((answers[:, :MEDIAN] - target[:, None])[2000:] ** 2).mean(axis=0)
 
     assert error < 1.02 * by_long < by_short
 
@@ -217,10 +227,52 @@ def test_where_a_stream_mostly_stands_still_its_few_moves_are_not_all_that_count
     target = np.where(rng.random(4000) < 0.1, rng.normal(1.0, 1.0, 4000), 0.0)
     said = np.zeros((4000, NUM))
     said[:, 1] = 0.2
-    (by_both, answers), (by_squares, others) = (run(target, said, absolute=which) for which in (True, False))
+    (by_both, answers), (by_squares, others) = (run(target, said, values=which) for which in (True, False))
 
     assert shares(by_both)[1] < 0.7 * shares(by_squares)[1]
     assert np.abs(answers[:, 0] - target).mean() < 0.9 * np.abs(others[:, 0] - target).mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_median_is_right_by_size_and_the_answer_by_squares(seed: int) -> None:
+    """Three times of four the stream stands still, else it moves to one side. The naive guess says that it stays, an
+    expert how far it moves on the whole: no number is both, so the answer moves and the median stays."""
+    rng = np.random.default_rng(seed)
+    target = np.where(rng.random(4000) < 0.25, rng.uniform(1.0, 2.0, 4000), 0.0)
+    said = np.zeros((4000, NUM))
+    said[:, 1] = target.mean()
+    _, answers = run(target, said)
+    late = slice(2000, None)
+    (answer, median), truth = answers[late, [0, MEDIAN]].T, target[late]
+    size, median_size = (np.abs(each - truth).mean() for each in (answer, median))
+    square, median_square = (((each - truth) ** 2).mean() for each in (answer, median))
+
+    assert np.abs(median).max() < 0.02 < answer.mean()
+    assert median_size < 0.9 * size
+    assert square < 0.95 * median_square
+
+
+def test_where_errors_lie_evenly_the_median_is_the_answer() -> None:
+    """Of what errs to both sides alike mean and median are one, and so are the shares in the end."""
+    rng = np.random.default_rng(0)
+    target = rng.normal(size=4000)
+    said = rng.normal(size=(4000, NUM))
+    said[:, 2] = target + 0.3 * rng.normal(size=4000)
+    _, answers = run(target, said)
+    late = slice(2000, None)
+
+    assert np.abs(answers[late, MEDIAN] - answers[late, 0]).mean() < 0.1
+    assert np.abs(answers[late, MEDIAN] - target[late]).mean() < 1.05 * np.abs(said[late, 2] - target[late]).mean()
+
+
+def test_probabilities_have_no_median() -> None:
+    """Their mix keeps no row for it."""
+    rng = np.random.default_rng(0)
+    target, said = rng.normal(size=200), rng.normal(size=(200, NUM))
+    mix, answers = run(target, said, values=False)
+
+    assert mix.regret.shape[1] == mix.square.shape[1] == mix.share.shape[1] == MEDIAN - 1
+    assert answers.shape == (200, MEDIAN)
 
 
 def test_who_looks_far_ahead_takes_over_later() -> None:
@@ -235,7 +287,7 @@ def test_who_looks_far_ahead_takes_over_later() -> None:
 
 def test_a_breakdown_does_not_decide_alone() -> None:
     """One enormous error of the mix teaches no more than one of `MAX_ERROR`."""
-    claims, mixed = np.full((1, NUM, 1), 0.5), np.full((1, 1 + MEMORIES, 1), 0.5)
+    claims, mixed = np.full((1, NUM, 1), 0.5), np.full((1, 1 + ROWS, 1), 0.5)
     wild, limited = (observe(fresh(), 0.5 + distance, claims, mixed) for distance in (1e9, MAX_ERROR))
 
     np.testing.assert_array_equal(wild.regret, limited.regret)

@@ -127,7 +127,7 @@ class Engine {
             if (slot < 0 || slot >= rows.shape(0)) throw std::invalid_argument("a slot lies outside the rows");
         }
         const RecordBatch batch(plan, records, sample_type_);
-        Arrays arrays(static_cast<int64_t>(slots.size()), plan.outputs);
+        Arrays arrays(static_cast<int64_t>(slots.size()), plan.outputs, plan.medians);
         uint8_t* first_row = rows.mutable_data();
         const Results results = arrays.results;
         {
@@ -142,7 +142,7 @@ class Engine {
         if (row.ndim() != 1 || row.shape(0) != plan.row_bytes) throw std::invalid_argument("the row is not of this spec");
         if (py::len(records) != 1) throw std::invalid_argument("one sample at a time");
         const RecordBatch batch(plan, records, sample_type_);
-        Arrays arrays(1, plan.outputs);
+        Arrays arrays(1, plan.outputs, plan.medians);
         kernels_.look_ahead(workspaces_[0], batch.view(), arrays.results, row.mutable_data());
         return arrays.all();
     }
@@ -170,29 +170,31 @@ class Engine {
    private:
     // The arrays that a step answers with.
     struct Arrays {
-        py::array_t<double> prediction, half_width, anomaly, surprise;
+        py::array_t<double> prediction, median, half_width, anomaly, surprise;
         py::array_t<bool> drift;
         py::array_t<int8_t> update;
         Results results;
 
-        Arrays(int64_t records, int64_t outputs)
+        Arrays(int64_t records, int64_t outputs, int64_t medians)
             : prediction({records, outputs}),
+              median({records, medians}),
               half_width({records, outputs}),
               anomaly(records),
               surprise(records),
               drift(records),
               update(records) {
             const auto count = static_cast<size_t>(records), values = count * static_cast<size_t>(outputs);
-            results = {prediction.mutable_data(), half_width.mutable_data(), anomaly.mutable_data(), surprise.mutable_data(),
-                       reinterpret_cast<uint8_t*>(drift.mutable_data()), update.mutable_data()};
+            results = {prediction.mutable_data(), median.mutable_data(), half_width.mutable_data(), anomaly.mutable_data(),
+                       surprise.mutable_data(), reinterpret_cast<uint8_t*>(drift.mutable_data()), update.mutable_data()};
             std::fill_n(results.prediction, values, 0.0);
+            std::fill_n(results.median, count * static_cast<size_t>(medians), 0.0);
             std::fill_n(results.half_width, values, 0.0);
             std::fill_n(results.anomaly, count, -1.0);
             std::fill_n(results.surprise, count, -1.0);
             std::fill_n(results.drift, count, uint8_t{0});
             std::fill_n(results.update, count, int8_t{0});
         }
-        py::tuple all() const { return py::make_tuple(prediction, half_width, anomaly, surprise, drift, update); }
+        py::tuple all() const { return py::make_tuple(prediction, median, half_width, anomaly, surprise, drift, update); }
     };
 
     void step_rows(uint8_t* first_row, const std::vector<int64_t>& slots, const Records& records, const Results& results) {

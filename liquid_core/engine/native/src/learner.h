@@ -214,7 +214,7 @@ class Learner {
             Seat<Real>& seat = seats_[i];
             if (!seat.advances) continue;
             answer(*plan_, seat, records.seq[seat.record], results.prediction + seat.record * plan_->outputs,
-                   results.half_width + seat.record * plan_->outputs);
+                   results.median + seat.record * plan_->medians, results.half_width + seat.record * plan_->outputs);
         }
     }
 
@@ -250,6 +250,8 @@ class Learner {
             row.integer(at.answers_fingerprint)[slot] = records.fingerprint[seat.record];
             std::memcpy(row.real(at.answers_prediction) + slot * plan_->outputs,
                         results.prediction + seat.record * plan_->outputs, size);
+            std::memcpy(row.real(at.answers_median) + slot * plan_->medians, results.median + seat.record * plan_->medians,
+                        sizeof(double) * static_cast<size_t>(plan_->medians));
             std::memcpy(row.real(at.answers_half_width) + slot * plan_->outputs,
                         results.half_width + seat.record * plan_->outputs, size);
             row.real(at.answers_anomaly)[slot] = results.anomaly[seat.record];

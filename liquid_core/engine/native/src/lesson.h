@@ -209,7 +209,7 @@ static void look_back(const Row& row, int64_t number, int64_t slot, const double
 // Outputs, intervals and what else is remembered of an answer, once the cell has moved over a sample
 // (Tile._advance). `seat.said` and `seat.hidden` are the cell's.
 template <class Real>
-static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* prediction, double* half_width) {
+static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* prediction, double* median, double* half_width) {
     const Row row = seat.row(plan);
     const Offsets& at = plan.at;
     const int64_t number = *row.integer(at.stream_samples) + 1;
@@ -221,7 +221,8 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
     std::memcpy(row.array<Real>(at.window_inputs) + slot * plan.inputs, seat.inputs,
                 sizeof(Real) * static_cast<size_t>(plan.inputs));
     double* base = row.real(at.window_base) + slot * plan.tracks;
-    double *scales = row.real(at.window_scale) + slot * plan.outputs, *mixed = row.real(at.window_mixed) + slot * (1 + kMemories) * plan.outputs;
+    double* scales = row.real(at.window_scale) + slot * plan.outputs;
+    double* mixed = row.real(at.window_mixed) + slot * (1 + plan.mix_rows) * plan.outputs;
     double* said = row.real(at.window_said) + slot * kExperts * plan.outputs;
     for (int j = 0; j < plan.tracks; ++j) {
         base[j] = plan.task == Task::forecast     ? seat.values[plan.target_columns[j]]
@@ -264,6 +265,9 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
         if (!values) kept[o] = total > 0 ? kept[o] / total : 1.0 / plan.outputs;
         prediction[o] = kept[o];
         half_width[o] = kept_width[o];
+    }
+    for (int o = 0; o < plan.medians; ++o) {
+        median[o] = base[o % plan.tracks] + scales[o] * mixed[(1 + kMemories) * plan.outputs + o];
     }
 
     bool sound = true;

@@ -13,7 +13,7 @@ constexpr double kSeasonRate = 0.002, kMaxSeasonDistance = 16.0, kDepth = 0.8, k
 constexpr double kNegligible = 1e-9;
 constexpr int kMaxDeciding = 8, kSeasonInterval = 16;
 constexpr int kPeriodsBack[kPeriods] = {0, 1, 2, 6};
-constexpr double kFades[kMemories] = {0.9998, 0.98}, kMaxMixError = 3.0, kAbsolute = 0.2, kNear = 0.03;      // mix.py
+constexpr double kFades[kMemories + 1] = {0.9998, 0.98, 0.9998}, kMaxMixError = 3.0, kAbsolute = 0.2, kNear = 0.03;      // mix.py
 constexpr double kFloor = 1.0, kFloorAhead = 0.1, kHeadStart = 3.0, kHeadStartAhead = 0.5;                   // mix.py
 
 // --- calendar ----------------------------------------------------------------------------------------------------------
@@ -216,10 +216,11 @@ static inline double weigh(const Arms& arms, double fade, double slope, double m
     return total;
 }
 
-// Slope of the loss at an error of the mix, in residual scales.
+// Slope of the absolute loss at an error of the mix, in residual scales, and of that which the memories have.
+static inline double absolute_slope(double error) { return within(error / kNear, -1.0, 1.0); }
 static inline double mix_slope(const Plan& plan, double error) {
     const double slope = within(error, -kMaxMixError, kMaxMixError);
-    return plan.task == Task::classification ? slope : slope + kAbsolute * within(error / kNear, -1.0, 1.0);
+    return plan.task == Task::classification ? slope : slope + kAbsolute * absolute_slope(error);
 }
 
 // Mix.update for one output; what the experts said, and what the mix made of it, lies `plan.outputs` apart.
@@ -229,12 +230,12 @@ static inline void update_mix(const Row& row, int output, double target, const d
     const double further = plan.horizons[output / (plan.outputs / plan.num_horizons)] - 1;
     const double head_start = kHeadStart + kHeadStartAhead * further, floor = kFloor + kFloorAhead * further;
     double weights[1 + kExperts];
-    for (int m = 0; m < kMemories; ++m) {
+    for (int m = 0; m < plan.mix_rows; ++m) {
         const int64_t from = m * (1 + kExperts) * outputs + output;
-        const double own = mixed[(1 + m) * outputs];
+        const double own = mixed[(1 + m) * outputs], error = own - target;
         const Arms experts{row.real(plan.at.mix_regret) + from, row.real(plan.at.mix_square) + from, 1 + kExperts, outputs};
         const double total = weigh(
-            experts, kFades[m], mix_slope(plan, own - target), own, [&](int i) { return i == 0 ? 0.0 : said[(i - 1) * outputs]; },
+            experts, kFades[m], m < kMemories ? mix_slope(plan, error) : absolute_slope(error), own, [&](int i) { return i == 0 ? 0.0 : said[(i - 1) * outputs]; },
             head_start, floor, weights);
         double* shares = row.real(plan.at.mix_share) + m * kExperts * outputs + output;
         for (int e = 0; e < kExperts && total > 0; ++e) shares[e * outputs] = weights[e + 1] / total;
@@ -246,10 +247,10 @@ static inline void update_mix(const Row& row, int output, double target, const d
     if (total > 0) row.real(plan.at.mix_trust)[output] = weights[1] / total;
 }
 
-// Mix.combine for one output: the answer, which is returned, and after it what each memory alone would say.
+// Mix.combine for one output: the answer, which is returned, after it what each memory alone would say, and the median.
 static inline double combine(const Row& row, int output, const double* said, double* mixed) {
     const int64_t outputs = row.plan.outputs;
-    for (int m = 0; m < kMemories; ++m) {
+    for (int m = 0; m < row.plan.mix_rows; ++m) {
         const double* shares = row.real(row.plan.at.mix_share) + m * kExperts * outputs + output;
         double sum = shares[0] * said[0];
         for (int e = 1; e < kExperts; ++e) sum = sum + shares[e * outputs] * said[e * outputs];

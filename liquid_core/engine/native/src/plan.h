@@ -112,6 +112,7 @@ namespace liquid {
     FIELD(answers_seq, "answers.seq")                    \
     FIELD(answers_fingerprint, "answers.fingerprint")    \
     FIELD(answers_prediction, "answers.prediction")      \
+    FIELD(answers_median, "answers.median")              \
     FIELD(answers_half_width, "answers.half_width")      \
     FIELD(answers_anomaly, "answers.anomaly")            \
     FIELD(answers_drift, "answers.drift")
@@ -230,6 +231,8 @@ struct Plan {
 
     Task task;
     int32_t features, targets, outputs, inputs;
+    int32_t medians;            // outputs that get one: all, or none of classes
+    int32_t mix_rows;           // of the mix's regrets: the memories, and the median's where there is one
     int32_t tracks;             // whose history is kept: targets, or classes
     int32_t season_length;
     int32_t num_horizons;       // 1 where labels come from outside
@@ -271,6 +274,7 @@ struct Records {
 // One entry a record, in which it says that there is nothing (results.py) until a step says otherwise.
 struct Results {
     double* prediction;  // (records, outputs)
+    double* median;      // (records, medians)
     double* half_width;  // (records, outputs)
     double* anomaly;
     double* surprise;

@@ -29,6 +29,8 @@ class PlanStorage {
         p.targets = number(given, "targets");
         p.outputs = number(given, "outputs");
         p.inputs = number(given, "inputs");
+        p.medians = number(given, "medians");
+        p.mix_rows = number(given, "mix_rows");
         p.tracks = number(given, "tracks");
         p.season_length = number(given, "season_length");
         p.num_horizons = static_cast<int32_t>(py::len(given["horizons"]));

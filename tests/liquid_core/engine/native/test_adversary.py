@@ -72,6 +72,7 @@ def test_weights_and_answers_stay_within_bounds(task: str, readout: Any) -> None
         limits += int((np.abs(arrays["window.inputs"][..., :4]) == MAX_SCALED).any())
 
         assert np.isfinite(results.prediction).all()
+        assert np.isfinite(results.median).all()
         assert np.isfinite(results.half_width).all()
         for expert in ("linear", "autoregression", "readout"):
             assert (np.abs(arrays[f"{expert}.weights"]) <= MAX_WEIGHT).all()

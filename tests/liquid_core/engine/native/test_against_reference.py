@@ -23,7 +23,7 @@ EXACT = ("stream.", "clock.", "scaler.", "guess.", "history.", "season.", "resid
          "answers.seq", "answers.fingerprint", "window.seq", "window.elapsed",
          "window.inputs", "window.labelled", "window.label", "window.guessed", "window.mean_guess", "window.last_guess",
          "window.base", "window.history", "window.scale")  # fmt: skip
-RESULTS = ("prediction", "half_width", "anomaly", "surprise", "drift", "update")
+RESULTS = ("prediction", "median", "half_width", "anomaly", "surprise", "drift", "update")
 
 
 def check_row(native: NativeEngine, row: ByteArray, reference: TorchEngine, expected: ByteArray) -> None:
@@ -128,6 +128,8 @@ def test_a_thousand_steps_in_float32_stay_together(task: str, cell: str) -> None
         found, expected = native.step(ours, slots, records), reference.step(theirs, others, records)
         scale = np.where(expected.half_width > 0, expected.half_width, 1.0)
         distances.append(np.abs(found.prediction - expected.prediction) / scale)
+        if spec.num_medians:
+            distances.append(np.abs(found.median - expected.median) / scale)
         same += (found.update == expected.update).tolist()
 
     assert np.max(distances) < 0.02
@@ -150,5 +152,6 @@ def test_a_look_ahead_is_the_references() -> None:
 
     np.testing.assert_array_equal(slab.rows, before)
     np.testing.assert_allclose(found.prediction, expected.prediction, rtol=1e-10)
+    np.testing.assert_allclose(found.median, expected.median, rtol=1e-10)
     np.testing.assert_array_equal(found.half_width, expected.half_width)
     assert found.update.tolist() == [Update.NONE]

@@ -60,6 +60,7 @@ def fold(engine: Engine, row: ByteArray, given: list[Observation]) -> tuple[Byte
     slot = slab.load(row)
     results = engine.step(slab, [slot] * len(given), given)
     assert np.isfinite(results.prediction).all()
+    assert np.isfinite(results.median).all()
     assert np.isfinite(results.half_width).all()
     return slab.read(slot), results.prediction[:, 0]
 

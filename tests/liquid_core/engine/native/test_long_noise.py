@@ -37,6 +37,7 @@ def test_a_million_steps_of_noise_leave_no_trace(cell: str) -> None:
         records = [Sample(seq=start + n, t=float(start + n), x=(value,)) for n, value in enumerate(noise.tolist(), 1)]
         results = engine.step(slab, [slot] * CHUNK, records)
         assert np.isfinite(results.prediction).all()
+        assert np.isfinite(results.median).all()
         assert np.isfinite(results.half_width).all()
         made = np.concatenate([[expected], results.prediction[:-1, 0]])
         expected = float(results.prediction[-1, 0])

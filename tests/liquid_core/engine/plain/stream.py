@@ -56,9 +56,9 @@ class PlainStream(ABC):
         self.newest = 0
         self.season = PlainSeason(self.tracks, spec.learner.season_window)
         self.residuals = [CappedSquares() for _ in self.outputs]
-        #: By output and memory, and last those of the memories among each other.
-        self.instants: list[list[list[FloatArray]]] = [[[], [], []] for _ in self.outputs]
-        self.shares = [[np.zeros(4), np.zeros(4), np.zeros(1)] for _ in self.outputs]
+        #: By output and memory, then those of the median and of the memories among each other.
+        self.instants: list[list[list[FloatArray]]] = [[[], [], [], []] for _ in self.outputs]
+        self.shares = [[np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(1)] for _ in self.outputs]
         self.radius = [conformal.INITIAL_RADIUS] * len(self.outputs)
         self.unusual = Unusual(self.tracks, spec.learner.scaler_rate)
         self.errors: list[list[tuple[float, float]]] = [[] for _ in self.horizons]
@@ -131,12 +131,18 @@ class PlainStream(ABC):
     def judge(self, output: int, wanted: float, past: Answer) -> None:
         """How much each expert would have been better than the mix, and what share follows from all such times."""
         further = max(self.outputs[output][0], 1) - 1
-        candidates = [(words, [0.0, *past["said"]], fade) for words, fade in zip(past["words"], mix.FADES, strict=True)]
-        candidates.append((past["mixed"], past["words"], mix.FADES[0]))
+        everyone = [0.0, *past["said"]]
+        candidates = [(words, everyone, fade) for words, fade in zip(past["words"], mix.FADES, strict=True)]
+        candidates += [(past["middle"], everyone, mix.MEDIAN_FADE), (past["mixed"], past["words"], mix.FADES[0])]
         for index, (answer, said, fade) in enumerate(candidates):
-            slope = max(-mix.MAX_ERROR, min(mix.MAX_ERROR, answer - wanted))
-            if self.spec.task != "classification":
-                slope += mix.ABSOLUTE * max(-1.0, min(1.0, (answer - wanted) / mix.NEAR))
+            squared = max(-mix.MAX_ERROR, min(mix.MAX_ERROR, answer - wanted))
+            absolute = max(-1.0, min(1.0, (answer - wanted) / mix.NEAR))
+            if index == 2:
+                slope = absolute
+            elif self.spec.task != "classification":
+                slope = squared + mix.ABSOLUTE * absolute
+            else:
+                slope = squared
             self.instants[output][index].append(slope * (answer - np.array(said)))
             instants = np.array(self.instants[output][index])
             fading = fade ** np.arange(len(instants) - 1, -1, -1)[:, None]
@@ -247,7 +253,7 @@ class PlainStream(ABC):
                 autoregression = np.concatenate([[1.0], views[track], waves, near[track]])
                 own = self.autoregression[output].weights[0] @ autoregression
                 said = np.clip([apart[track, 0], own, from_linear[track], from_liquid[track]], -20.0, 20.0)
-                *memories, (trust,) = self.shares[output]
+                *memories, middle, (trust,) = self.shares[output]
                 words_by_memory = [float(shares @ said) for shares in memories]
                 answers.append(
                     {
@@ -256,6 +262,7 @@ class PlainStream(ABC):
                         "said": said,
                         "words": words_by_memory,
                         "mixed": float((1 - trust) * words_by_memory[0] + trust * words_by_memory[1]),
+                        "middle": float(middle @ said),
                         "autoregression": autoregression,
                         "linear": linear,
                     }

@@ -35,6 +35,7 @@ class ValueStream(PlainStream):
     def conclude(self, answers: list[Answer]) -> None:
         for radius, answer in zip(self.radius, answers, strict=True):
             answer["prediction"] = answer["base"] + answer["scale"] * answer["mixed"]
+            answer["median"] = answer["base"] + answer["scale"] * answer["middle"]
             answer["half_width"] = radius * answer["scale"]
 
     def loss(self, said: dict[int, Tensor], targets: dict[int, float]) -> Tensor:
