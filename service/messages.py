@@ -110,8 +110,10 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     #: Forecast: samples ahead.
     horizon: int | None = None
-    #: Forecast and regression: one value a target, with the interval that aims to cover it.
+    #: Forecast and regression: one value a target, and the interval around it that aims to cover it. `y` keeps squared
+    #: errors small, as a mean does, and `median` absolute ones: on a stream that mostly stands still they differ.
     y: list[float] | None = None
+    median: list[float] | None = None
     lower: list[float] | None = None
     upper: list[float] | None = None
     #: Classification: the likeliest class and the probability of each.

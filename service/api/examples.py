@@ -42,8 +42,8 @@ LINES: list[dict[str, Any]] = [
 ]
 
 PREDICTIONS = [
-    {"horizon": 1, "y": [3.2, 0.81], "lower": [3.0, 0.79], "upper": [3.4, 0.83]},
-    {"horizon": 24, "y": [2.9, 0.85], "lower": [2.1, 0.7], "upper": [3.7, 1.0]},
+    {"horizon": 1, "y": [3.2, 0.81], "median": [3.2, 0.8], "lower": [3.0, 0.79], "upper": [3.4, 0.83]},
+    {"horizon": 24, "y": [2.9, 0.85], "median": [3.0, 0.84], "lower": [2.1, 0.7], "upper": [3.7, 1.0]},
 ]
 SAMPLE_RESULT = {
     "seq": 1,

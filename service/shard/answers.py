@@ -15,13 +15,17 @@ from liquid_core.types import FloatArray
 from service.messages import DriftSummary, ErrorSummary, LabelValue, Prediction
 
 
-def predictions(spec: ModelSpec, prediction: FloatArray, half_width: FloatArray) -> list[Prediction]:
-    """Predictions of one sample from its `prediction` and `half_width`, each `(outputs,)`."""
-    return predictions_of_many(spec, prediction[None], half_width[None])[0]
+def predictions(
+    spec: ModelSpec, prediction: FloatArray, median: FloatArray, half_width: FloatArray
+) -> list[Prediction]:
+    """Predictions of one sample: `prediction` and `half_width` are `(outputs,)`, `median` is `(medians,)`."""
+    return predictions_of_many(spec, prediction[None], median[None], half_width[None])[0]
 
 
-def predictions_of_many(spec: ModelSpec, prediction: FloatArray, half_width: FloatArray) -> list[list[Prediction]]:
-    """Predictions of each sample from `prediction` and `half_width`, both `(samples, outputs)`.
+def predictions_of_many(
+    spec: ModelSpec, prediction: FloatArray, median: FloatArray, half_width: FloatArray
+) -> list[list[Prediction]]:
+    """Predictions of each sample. Shapes are `(samples, outputs)`, and that of `median` is `(samples, medians)`.
 
     All arithmetic is done on whole arrays, for numpy takes as long for one number as for hundreds.
     """
@@ -33,13 +37,13 @@ def predictions_of_many(spec: ModelSpec, prediction: FloatArray, half_width: Flo
         ]
     horizons: tuple[int | None, ...] = spec.horizons or (None,)
     shape = (len(prediction), len(horizons), spec.num_targets)
-    y, half = prediction.reshape(shape), half_width.reshape(shape)
+    y, middle, half = prediction.reshape(shape), median.reshape(shape), half_width.reshape(shape)
     return [
         [
-            Prediction(horizon=horizon, y=at, lower=low, upper=high)
-            for horizon, at, low, high in zip(horizons, *of_sample, strict=True)
+            Prediction(horizon=horizon, y=at, median=mid, lower=low, upper=high)
+            for horizon, at, mid, low, high in zip(horizons, *of_sample, strict=True)
         ]
-        for of_sample in zip(y.tolist(), (y - half).tolist(), (y + half).tolist(), strict=True)
+        for of_sample in zip(y.tolist(), middle.tolist(), (y - half).tolist(), (y + half).tolist(), strict=True)
     ]
 
 
@@ -71,7 +75,7 @@ def stored_answer(
     if not len(found):
         return None
     slot = found[0]
-    made = predictions(spec, arrays["answers.prediction"][slot], arrays["answers.half_width"][slot])
+    made = predictions(spec, *(arrays[f"answers.{name}"][slot] for name in ("prediction", "median", "half_width")))
     return made, score(arrays["answers.anomaly"][slot]), detector(spec, bool(arrays["answers.drift"][slot]))
 
 

@@ -410,7 +410,7 @@ class StreamHost:
 
         stale = await self._is_stale()
         stream, (sample, results) = await self.read(stream_id, look)
-        made = answers.predictions(stream.spec, results.prediction[0], results.half_width[0])
+        made = answers.predictions(stream.spec, results.prediction[0], results.median[0], results.half_width[0])
         return PredictResult(last_seq=sample.seq - 1, predictions=made, stale=stale)
 
     # --- looking in --------------------------------------------------------------------------------------------------

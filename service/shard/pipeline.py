@@ -309,7 +309,7 @@ class Pipeline:
             self._metrics.batch_duration_seconds.labels(model=model.name).observe(clock.now() - started)
             self._metrics.batch_size.labels(model=model.name).observe(len(group))
             self._observe_learning(model, group, results)
-            made = answers.predictions_of_many(model.spec, results.prediction, results.half_width)
+            made = answers.predictions_of_many(model.spec, results.prediction, results.median, results.half_width)
             scores, alarms = results.anomaly.tolist(), results.drift.tolist()
             for admitted, predictions, score, alarm in zip(group, made, scores, alarms, strict=True):
                 outcomes[id(admitted)] = self._outcome(

@@ -54,7 +54,7 @@ class ToyStream:
         self.samples.append(plain)
         answer = {
             "seq": seq,
-            "predictions": [{"horizon": 1, "y": plain["x"], "lower": plain["x"], "upper": plain["x"]}],
+            "predictions": [{"horizon": 1} | dict.fromkeys(("y", "median", "lower", "upper"), plain["x"])],
             "anomaly": None,
             "drift": None,
             "duplicate": False,

@@ -83,7 +83,8 @@ def fold(plan: Plan) -> tuple[dict[int, Any], dict[str, Any]]:
     expected = {}
     for index, record in enumerate(plan.records):
         if isinstance(record, Sample):
-            made = answers.predictions(plan.spec, results.prediction[index], results.half_width[index])
+            said = (results.prediction[index], results.median[index], results.half_width[index])
+            made = answers.predictions(plan.spec, *said)
             expected[record.seq] = msgspec.to_builtins(made)
     return expected, {name: view[0] for name, view in engine.layout.views(slab.read(slot)[None]).items()}
 

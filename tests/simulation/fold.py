@@ -67,8 +67,9 @@ def fold(spec: ModelSpec, records: Sequence[Record], positions: Collection[int])
 def _step(spec: ModelSpec, slab: Slab, slot: int, records: Sequence[Any], *, first: int) -> dict[int, Any]:
     """Step samples and labels; what was predicted, by position."""
     results = engine_of(spec).step(slab, [slot] * len(records), records)
+    made = answers.predictions_of_many(spec, results.prediction, results.median, results.half_width)
     return {
-        position: msgspec.to_builtins(answers.predictions(spec, results.prediction[index], results.half_width[index]))
+        position: msgspec.to_builtins(made[index])
         for index, (position, record) in enumerate(enumerate(records, first))
         if isinstance(record, Sample)
     }

@@ -19,7 +19,10 @@ class Prediction:
     horizon: int | None = None
     """Forecast: samples ahead."""
     y: tuple[float, ...] | None = None
-    """Forecast and regression: one value a target; `lower` and `upper` aim to cover it."""
+    """Forecast and regression: one value a target; `lower` and `upper` aim to cover it. Squared errors are small, as a
+    mean's are."""
+    median: tuple[float, ...] | None = None
+    """The same by absolute errors; on a stream that mostly stands still it differs from `y`."""
     lower: tuple[float, ...] | None = None
     upper: tuple[float, ...] | None = None
     label: str | None = None
@@ -31,6 +34,7 @@ class Prediction:
         return cls(
             horizon=data.get("horizon"),
             y=_floats(data.get("y")),
+            median=_floats(data.get("median")),
             lower=_floats(data.get("lower")),
             upper=_floats(data.get("upper")),
             label=data.get("label"),

@@ -78,7 +78,7 @@ class FakeStream:
             raise Problem("late_sample", "t must grow.")
         self.samples.append(sample)
         y = [value or 0.0 for value in sample.x]
-        made = [Prediction(horizon=1, y=y, lower=y, upper=y)]
+        made = [Prediction(horizon=1, y=y, median=y, lower=y, upper=y)]
         self.answers.append(SampleResult(seq=seq, predictions=made, anomaly=None, durability="memory"))
         return self.answers[-1]
 

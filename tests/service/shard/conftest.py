@@ -97,7 +97,8 @@ class Fold:
         results = self._engine.step(self._slab, [self._slot] * len(records), records)
         for index, record in enumerate(records):
             if isinstance(record, Sample):
-                made = answers.predictions(self._spec, results.prediction[index], results.half_width[index])
+                said = (results.prediction[index], results.median[index], results.half_width[index])
+                made = answers.predictions(self._spec, *said)
                 self.answers[record.seq] = made
         return self
 

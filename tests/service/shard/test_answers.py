@@ -14,23 +14,24 @@ from .conftest import Fold, samples, tiny
 
 
 def test_a_forecast_has_one_prediction_a_horizon() -> None:
-    """Ascending, with one value a target and the interval around it."""
-    made = answers.predictions(tiny(), np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.5, 1.0, 0.0, 2.0]))
+    """Ascending, with one value a target, its median and the interval around it."""
+    said = [[1.0, 2.0, 3.0, 4.0], [1.25, 2.0, 3.5, 3.0], [0.5, 1.0, 0.0, 2.0]]
+    made = answers.predictions(tiny(), *map(np.array, said))
     assert made == [
-        Prediction(horizon=1, y=[1.0, 2.0], lower=[0.5, 1.0], upper=[1.5, 3.0]),
-        Prediction(horizon=2, y=[3.0, 4.0], lower=[3.0, 2.0], upper=[3.0, 6.0]),
+        Prediction(horizon=1, y=[1.0, 2.0], median=[1.25, 2.0], lower=[0.5, 1.0], upper=[1.5, 3.0]),
+        Prediction(horizon=2, y=[3.0, 4.0], median=[3.5, 3.0], lower=[3.0, 2.0], upper=[3.0, 6.0]),
     ]
 
 
 def test_a_regression_has_one_prediction() -> None:
     """It has no horizon."""
-    (made,) = answers.predictions(tiny("regression"), np.array([1.0]), np.array([0.25]))
-    assert made == Prediction(y=[1.0], lower=[0.75], upper=[1.25])
+    (made,) = answers.predictions(tiny("regression"), np.array([1.0]), np.array([1.1]), np.array([0.25]))
+    assert made == Prediction(y=[1.0], median=[1.1], lower=[0.75], upper=[1.25])
 
 
 def test_a_classification_names_the_likeliest_class() -> None:
-    """And gives the probability of each by its name."""
-    (made,) = answers.predictions(tiny("classification"), np.array([0.2, 0.7, 0.1]), np.zeros(3))
+    """And gives the probability of each by its name. Classes have no median."""
+    (made,) = answers.predictions(tiny("classification"), np.array([0.2, 0.7, 0.1]), np.zeros(0), np.zeros(3))
     assert made == Prediction(label="loud", probabilities={"calm": 0.2, "loud": 0.7, "shrill": 0.1})
 
 
@@ -38,9 +39,9 @@ def test_a_classification_names_the_likeliest_class() -> None:
 def test_many_are_what_each_is(task: str) -> None:
     """To the last bit."""
     spec, random = tiny(task), np.random.default_rng(7)
-    prediction, half_width = random.random((9, spec.num_outputs)), random.random((9, spec.num_outputs))
-    each = [answers.predictions(spec, *pair) for pair in zip(prediction, half_width, strict=True)]
-    assert answers.predictions_of_many(spec, prediction, half_width) == each
+    said = [random.random((9, size)) for size in (spec.num_outputs, spec.num_medians, spec.num_outputs)]
+    each = [answers.predictions(spec, *of_sample) for of_sample in zip(*said, strict=True)]
+    assert answers.predictions_of_many(spec, *said) == each
 
 
 def test_missing_values_are_null_again() -> None:

@@ -47,19 +47,19 @@ def test_places_are_bounded() -> None:
 def test_wide_streams_keep_fewer_points() -> None:
     """What is bounded is memory: a thousand forecasts in every answer leave room for a few answers."""
     book = HistoryBook()
-    wide = Prediction(horizon=1, y=[0.0] * 1000, lower=[0.0] * 1000, upper=[0.0] * 1000)
+    wide = Prediction(horizon=1, y=[0.0] * 1000, median=[0.0] * 1000, lower=[0.0] * 1000, upper=[0.0] * 1000)
     for seq in range(1, 101):
         book.sample("pump", HistoryPoint(seq=seq, t=1.0, x=[0.0] * 200, y=None, predictions=[wide]))
     kept = book.read("pump", 100)
     assert [point.seq for point in kept] == [*range(101 - len(kept), 101)]
-    assert MAX_BYTES / 2 < len(kept) * 3200 * 8 < MAX_BYTES
+    assert MAX_BYTES / 2 < len(kept) * 4200 * 8 < MAX_BYTES
 
 
 def test_what_is_read_is_what_was_written() -> None:
     """Holes, names, numbers to the last bit, and what there was none of."""
     book = HistoryBook()
     made = [
-        Prediction(horizon=1, y=[0.1], lower=[-1e-300], upper=[1e30]),
+        Prediction(horizon=1, y=[0.1], median=[0.0], lower=[-1e-300], upper=[1e30]),
         Prediction(label="a", probabilities={"a": 1}),
     ]
     written = [
