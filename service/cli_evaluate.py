@@ -87,7 +87,7 @@ def evaluate_command(
     from service.evaluation import read_series
     from service.evaluation.evaluation import evaluate
     from service.evaluation.peers import has_river
-    from service.evaluation.report import as_json, results_table, verdict
+    from service.evaluation.report import as_json, caption, results_table, verdict
 
     series = read_series(plan, targets=target_names, classes=given.get("classes", ()), label_delay=label_delay)
     late = int((series.t[1:] <= np.maximum.accumulate(series.t)[:-1]).sum())
@@ -123,6 +123,8 @@ def evaluate_command(
     took = time.monotonic() - started
     console.print(f"  {found.liquid.num_params:,} parameters, engine {found.liquid.engine}, {took:.1f} s\n")
     console.print(results_table(found))
+    if (needed := caption(found)) is not None:
+        console.print(f"[dim]{escape(needed)}[/]")
     drift = len(found.liquid.drift_rows)
     console.print(f"\ndrift was seen {drift:,} time{'' if drift == 1 else 's'}")
     console.print(f"[bold]{escape(verdict(found))}[/]")

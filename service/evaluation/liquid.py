@@ -72,6 +72,7 @@ def run_liquid(
     slot = slab.load(stepper.initial_row())
     n = len(series)
     made = np.full((n, spec.num_outputs), np.nan)
+    median = np.full((n, spec.num_medians), np.nan)
     half_width = np.full((n, spec.num_outputs), np.nan)
     anomaly, drift = np.full(n, np.nan), np.zeros(n, dtype=np.bool_)
     for records in _chunks(series, spec):
@@ -79,6 +80,7 @@ def run_liquid(
         is_sample = np.array([isinstance(record, Sample) for record in records])
         rows = np.array([record.seq for record in records]) - 1
         made[rows[is_sample]] = results.prediction[is_sample]
+        median[rows[is_sample]] = results.median[is_sample]
         half_width[rows[is_sample]] = results.half_width[is_sample]
         scored = results.anomaly >= 0
         anomaly[rows[scored]] = results.anomaly[scored]
@@ -86,7 +88,7 @@ def run_liquid(
         if progress is not None:
             progress(int(is_sample.sum()))
     return LiquidRun(
-        tracks=_tracks(series, spec, made, half_width),
+        tracks=_tracks(series, spec, made, median, half_width),
         anomaly=anomaly,
         drift_rows=np.flatnonzero(drift).astype(np.int64),
         engine=stepper.name,
@@ -94,7 +96,7 @@ def run_liquid(
     )
 
 
-def _tracks(series: Series, spec: ModelSpec, made: Floats, half_width: Floats) -> list[Track]:
+def _tracks(series: Series, spec: ModelSpec, made: Floats, median: Floats, half_width: Floats) -> list[Track]:
     """Outputs `(n, horizons * targets)` by the row of their sample, as a track for each horizon."""
     if series.task == "classification":
         return [Track("liquid", None, made)]
@@ -102,8 +104,8 @@ def _tracks(series: Series, spec: ModelSpec, made: Floats, half_width: Floats) -
     tracks = []
     for at, horizon in enumerate(spec.horizons or (None,)):
         outputs = slice(at * width, (at + 1) * width)
-        said, half = shifted(made[:, outputs], horizon), shifted(half_width[:, outputs], horizon)
-        tracks.append(Track("liquid", horizon, said, said - half, said + half))
+        said, middle, half = (shifted(each[:, outputs], horizon) for each in (made, median, half_width))
+        tracks.append(Track("liquid", horizon, said, said - half, said + half, middle))
     return tracks
 
 

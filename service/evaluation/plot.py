@@ -99,7 +99,7 @@ def _errors(series: Series, track: Track) -> Floats:
     seen = ~np.isnan(truth)
     mean = np.nansum(truth, axis=0) / np.maximum(seen.sum(axis=0), 1)
     scale = np.sqrt(np.nansum((truth - mean) ** 2, axis=0) / np.maximum(seen.sum(axis=0), 1))
-    error = np.abs(track.prediction - truth) / np.where(scale > 0, scale, 1.0)
+    error = np.abs(track.by_size - truth) / np.where(scale > 0, scale, 1.0)
     there = np.isfinite(error).sum(axis=1)
     return np.where(there > 0, np.nansum(error, axis=1) / np.maximum(there, 1), np.nan)
 

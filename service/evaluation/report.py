@@ -48,6 +48,13 @@ def results_table(evaluation: Evaluation) -> Table:
     return table
 
 
+def caption(evaluation: Evaluation) -> str | None:
+    """What must be known to read the table."""
+    if evaluation.series.classes:
+        return None
+    return "liquid's MSE is that of `y`, its MAE that of `median`; the others say one number only"
+
+
 def verdict(evaluation: Evaluation) -> str:
     """Whether it works on this data, in words."""
     parts, better, best = [], [], []
@@ -157,4 +164,4 @@ def _finite(value: float | int | None) -> float | int | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-__all__ = ["as_json", "results_table", "verdict"]
+__all__ = ["as_json", "caption", "results_table", "verdict"]

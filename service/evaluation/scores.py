@@ -1,7 +1,8 @@
 """Scores of a track: how far from the truth, how well the intervals hold, how often the right class.
 
 Errors are means over all values that count: rows in the range, after the warm-up, whose target and prediction are
-both there; of several targets each value counts alike.
+both there; of several targets each value counts alike. Squared errors are least at the mean and absolute ones at the
+median (Gneiting 2011), so a model that says both is held to each by its own.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def score(
     Returns
     -------
     dict
-        ``count`` values; ``mse``, ``mae`` and, of a track with intervals, ``coverage`` and ``width``, else `None`.
+        ``count`` values; ``mse`` of the prediction, ``mae`` of the median where the track has one, and, of a track with
+        intervals, ``coverage`` and ``width``, else `None`.
         Of classes ``count``, ``accuracy``, ``kappa``, ``auc`` and ``log_loss``. `None` stands for what cannot be said.
     """
     chosen = scored_values(series, track, rows, warmup)
@@ -58,11 +60,11 @@ def score(
         at = chosen[:, 0]
         return _class_scores(track.prediction[at], series.truth[at, 0].astype(np.int64))
     unit = units(series, normalise_by).scale
-    error = ((track.prediction - series.truth) / unit)[chosen]
+    error, size = (((said - series.truth) / unit)[chosen] for said in (track.prediction, track.by_size))
     result: Score = {
         "count": int(chosen.sum()),
         "mse": _mean(error**2),
-        "mae": _mean(np.abs(error)),
+        "mae": _mean(np.abs(size)),
         "coverage": None,
         "width": None,
     }

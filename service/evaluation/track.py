@@ -22,6 +22,13 @@ class Track:
     lower: Floats | None = None
     upper: Floats | None = None
     """Ends of the interval, as `prediction`; `None` for a model without intervals."""
+    median: Floats | None = None
+    """As `prediction`; `None` for a model that has one number only."""
+
+    @property
+    def by_size(self) -> Floats:
+        """What absolute errors are those of: the median, which they are least at, where the model says one."""
+        return self.prediction if self.median is None else self.median
 
 
 def shifted(made: Floats, horizon: int | None) -> Floats:

@@ -56,6 +56,7 @@ def test_a_forecast_as_a_user_runs_it(file, tmp_path):
         "left out, not numbers: site, state",
         "rows whose time does not lie after the last: 2",
         "seasonal_naive",
+        "its MAE that of `median`",
     ):
         assert said in done.stdout
     assert json.loads((tmp_path / "out.json").read_text())["verdict"] in " ".join(done.stdout.split())

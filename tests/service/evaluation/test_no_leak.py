@@ -42,6 +42,7 @@ def assert_same_before(one: Track, other: Track) -> None:
     made = CUT + (one.horizon or 1)
     assert (one.model, one.horizon) == (other.model, other.horizon)
     np.testing.assert_array_equal(one.prediction[:made], other.prediction[:made])
+    np.testing.assert_array_equal(one.by_size[:made], other.by_size[:made])
     assert not np.array_equal(one.prediction[made:], other.prediction[made:], equal_nan=True)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from liquid_core.spec import ModelSpec
 from service.evaluation import Series
 from service.evaluation.evaluation import Evaluation, Result, error_of
 from service.evaluation.liquid import LiquidRun
-from service.evaluation.report import verdict
+from service.evaluation.report import caption, verdict
 
 
 def evaluation(errors: dict[str, float], squares: dict[str, float] | None = None) -> Evaluation:
@@ -56,6 +58,15 @@ def evaluation(errors: dict[str, float], squares: dict[str, float] | None = None
 )
 def test_the_sentence(errors, said):
     assert verdict(evaluation(errors)) == said
+
+
+def test_it_is_said_whose_errors_these_are():
+    """Of values, where liquid says two numbers; classes have one answer."""
+    found = evaluation({"liquid": 0.9, "persistence": 1.0})
+    said = caption(found)
+    assert said is not None
+    assert "median" in said
+    assert caption(replace(found, series=replace(found.series, y=np.zeros((3, 1)), classes=("n", "y")))) is None
 
 
 def test_squares_that_say_otherwise_are_told():

@@ -23,6 +23,14 @@ def test_errors_are_means_over_what_is_there():
     assert score(series, track) == {"count": 3, "mse": 14 / 3, "mae": 2.0, "coverage": None, "width": None}
 
 
+def test_absolute_errors_are_the_medians():
+    """Mean 1 and median 0 of 0, 0 and 3; of a model that says one number both errors are that one's."""
+    series, mean, median = values([0.0, 0.0, 3.0]), np.ones((3, 1)), np.zeros((3, 1))
+    both, one = score(series, Track("m", None, mean, median=median)), score(series, Track("m", None, mean))
+    assert (both["mse"], both["mae"]) == (2.0, 1.0)
+    assert (one["mse"], one["mae"]) == (2.0, 4.0 / 3.0)
+
+
 def test_intervals_are_counted_ends_included():
     """Two of four targets lie within; the widths are 2, 2, 2 and 6."""
     series = values([1.0, 2.0, 3.0, 4.0])
