@@ -111,7 +111,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: Forecast: samples ahead.
     horizon: int | None = None
     #: Forecast and regression: one value a target, and the interval around it that aims to cover it. `y` keeps squared
-    #: errors small, as a mean does, and `median` absolute ones: on a stream that mostly stands still they differ.
+    #: errors small, as a mean does, and `median` absolute ones: on a stream that mostly stands still they differ, and
+    #: the median may lie outside the interval.
     y: list[float] | None = None
     median: list[float] | None = None
     lower: list[float] | None = None
