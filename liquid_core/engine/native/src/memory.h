@@ -233,10 +233,10 @@ static inline void update_mix(const Row& row, int output, double target, const d
     for (int m = 0; m < plan.mix_rows; ++m) {
         const int64_t from = m * (1 + kExperts) * outputs + output;
         const double own = mixed[(1 + m) * outputs], error = own - target;
+        const double slope = m < kMemories ? mix_slope(plan, error) : absolute_slope(error);
         const Arms experts{row.real(plan.at.mix_regret) + from, row.real(plan.at.mix_square) + from, 1 + kExperts, outputs};
         const double total = weigh(
-            experts, kFades[m], m < kMemories ? mix_slope(plan, error) : absolute_slope(error), own, [&](int i) { return i == 0 ? 0.0 : said[(i - 1) * outputs]; },
-            head_start, floor, weights);
+            experts, kFades[m], slope, own, [&](int i) { return i == 0 ? 0.0 : said[(i - 1) * outputs]; }, head_start, floor, weights);
         double* shares = row.real(plan.at.mix_share) + m * kExperts * outputs + output;
         for (int e = 0; e < kExperts && total > 0; ++e) shares[e * outputs] = weights[e + 1] / total;
     }
