@@ -96,7 +96,7 @@ _RANGES: dict[str, Range] = {
     "window.elapsed": (0.0, MAX_ELAPSED),
     "window.hidden": (-MAX_HIDDEN, MAX_HIDDEN),
     "window.history": _SCALED,
-    "window.seasonal": _SCALED,
+    "window.past": _SCALED,
     "window.scale": _SIZE,
     "window.said": _OUTPUT,
     "window.mixed": _OUTPUT,

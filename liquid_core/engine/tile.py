@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from liquid_core.engine.anatomy import ANSWERS_KEPT
 from liquid_core.engine.results import StepResults, Update
-from liquid_core.learner import calendar, conformal, experts, readout, rls
+from liquid_core.learner import calendar, conformal, delay, experts, readout, rls
 from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.anomaly import Anomaly
 from liquid_core.learner.clock import Clock
@@ -104,8 +104,9 @@ class Tile:
             # An answer from before a feature's first value had nothing to go by: no target teaches from it.
             seen = np.tile(self._arrays["scaler.count"][:, spec.target_columns], (1, len(spec.horizons)))
             truth = np.where(seen >= ages, truth, np.nan)
-            settled = self._settle(samples, ages, truth, records.is_sample, records.seq)
-            self._learn(settled, samples)
+            delays = np.broadcast_to(ages.astype(np.float64), (self._batch, spec.num_outputs))
+            settled = self._settle(samples, ages, delays, truth, records.is_sample, records.seq)
+            self._learn(settled, samples, delays)
             self._advance(records)
         else:
             if records.is_sample.any():
@@ -118,8 +119,10 @@ class Tile:
                     # An answer from before the first label had nothing to go by, as above.
                     guessed = self._window.guessed[self._lanes, anchor % self._length]
                     truth = np.where(guessed[:, None], truth, np.nan)
-                settled = self._settle(anchor, ages, truth, records.has_label, records.seq)
-                self._learn(settled, anchor)
+                late = (self._arrays["stream.samples"] - anchor).astype(np.float64)
+                delays = np.broadcast_to(1.0 + late[:, None], (self._batch, spec.num_outputs))
+                settled = self._settle(anchor, ages, delays, truth, records.has_label, records.seq)
+                self._learn(settled, anchor, delays)
                 self._take_label(records, anchor)
         self._keep_outcome(records)
         self._arrays["stream.records"] += active
@@ -150,9 +153,18 @@ class Tile:
     # --- settle ------------------------------------------------------------------------------------------------------
 
     def _settle(
-        self, anchor: IntArray, ages: IntArray, truth: FloatArray, arrived: BoolArray, seq: IntArray
+        self,
+        anchor: IntArray,
+        ages: IntArray,
+        delays: FloatArray,
+        truth: FloatArray,
+        arrived: BoolArray,
+        seq: IntArray,
     ) -> Settled:
-        """Hold `truth` `(batch, targets or outputs)` against the answers given `ages` samples before `anchor`."""
+        """Hold `truth` `(batch, targets or outputs)` against the answers given `ages` samples before `anchor`.
+
+        `delays` `(batch, outputs)` is how many samples each waited for it.
+        """
         spec, window = self._spec, self._window
         number = anchor[:, None] - ages  # (batch, outputs): the sample whose answer it was
         slot, lane, output = number % self._length, self._lanes[:, None], np.arange(spec.num_outputs)
@@ -172,28 +184,27 @@ class Tile:
         mixed = window.mixed[lane, slot, :, output].transpose(0, 2, 1)
         mix = self._part(Mix, "mix").update(settled.wanted, said, mixed, settled.scaled, np.maximum(ages, 1))
         self._put("mix", mix, ~self._frozen)
-        self._learn_autoregression(settled, slot)
-        self._learn_linear(settled, slot)
+        self._learn_autoregression(settled, slot, delays)
+        self._learn_linear(settled, slot, delays)
         self._measure(settled, seq)
         self._score(settled, truth)
         return settled
 
-    def _learn_autoregression(self, settled: Settled, slot: IntArray) -> None:
+    def _learn_autoregression(self, settled: Settled, slot: IntArray, delays: FloatArray) -> None:
         """Recursive least squares, for the outputs whose sample lies in `slot` `(batch, outputs)`."""
         arrays, window, lane = self._arrays, self._window, self._lanes[:, None]
         seen = experts.autoregression_features(
             window.history[lane, slot, self._track],
-            window.seasonal[lane, slot, self._horizon, self._track],
+            window.past[lane, slot, self._horizon, self._track],
             window.inputs[lane, slot, -calendar.WAVES :],
         )
         weights, covariance = arrays["autoregression.weights"], arrays["autoregression.covariance"]
-        gain, after = rls.gain(
-            covariance, seen, self._spec.learner.autoregression_forgetting, np.ones_like(settled.wanted)
-        )
+        forgetting = delay.forgetting(self._spec.learner.autoregression_forgetting, delays)
+        gain, after = rls.gain(covariance, seen, forgetting, experts.CERTAINTY / delays)
         error = settled.wanted - (weights * seen).sum(axis=2)
         self._keep_expert("autoregression", rls.update(weights, gain, error), after, settled.scaled)
 
-    def _learn_linear(self, settled: Settled, slot: IntArray) -> None:
+    def _learn_linear(self, settled: Settled, slot: IntArray, delays: FloatArray) -> None:
         """The same for the linear expert, whose outputs of one horizon share a covariance.
 
         What it said with the weights before, `(batch, outputs)`, is kept: the network learns what that left over.
@@ -205,7 +216,7 @@ class Tile:
             self._spec,
             window.inputs[lane, first],
             window.history[lane, first],
-            window.seasonal[lane, first, np.arange(first.shape[1])],
+            window.past[lane, first, np.arange(first.shape[1])],
         )
         weights, covariance = arrays["linear.weights"], arrays["linear.covariance"]
         self._linear = (weights * np.repeat(seen, tracks, axis=1)).sum(axis=2)
@@ -215,8 +226,9 @@ class Tile:
             probability = readout.softmax(self._linear)
             error, curvature = settled.target - probability, readout.class_curvature(probability)[:, None]
         error = np.where(settled.scaled, error, 0.0)
-        forgetting = learner.forgetting if self._network.sizes.exact_linear else None
-        relearned, after = self._relearn(weights, covariance, seen, error, curvature, forgetting)
+        told = experts.CERTAINTY / delays[:, ::tracks] if self._network.sizes.exact_linear else None
+        forgetting = delay.forgetting(learner.forgetting, delays[:, ::tracks])
+        relearned, after = self._relearn(weights, covariance, seen, error, curvature, forgetting, told)
         known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
         self._keep_expert("linear", relearned, after, known)
 
@@ -241,17 +253,19 @@ class Tile:
         seen: FloatArray,
         error: FloatArray,
         curvature: FloatArray,
-        forgetting: float | None,
+        forgetting: FloatArray,
+        told: FloatArray | None,
     ) -> tuple[FloatArray, FloatArray]:
-        """Weights and covariance of a linear map after an error: by least squares, or by LMS without `forgetting`.
+        """Weights and covariance of a linear map after an error: by least squares, each target counting as what it has
+        `told`, `(batch, horizons)`; by LMS without.
 
         `seen` is `(batch, horizons, features)`: the outputs of one horizon share what they see.
         """
         tracks = self._spec.num_tracks
-        if forgetting is None:
+        if told is None:
             wide = np.repeat(seen, tracks, axis=1)
             return readout.update(weights, wide, error, self._spec.learner.readout_rate), covariance
-        gain, after = rls.gain(covariance, seen.astype(np.float64), forgetting, curvature)
+        gain, after = rls.gain(covariance, seen.astype(np.float64), forgetting, curvature * told)
         step = error.astype(np.float64) / np.repeat(curvature, tracks, axis=1)
         return rls.update(weights, np.repeat(gain, tracks, axis=1), step), after
 
@@ -269,7 +283,7 @@ class Tile:
         detector = self._part(detector_for(learner.drift_spec), "drift")
         alarm, detector = detector.update(settled.surprise, watched, learner.drift_spec)
         self._put("drift", detector)
-        surge = self._part(Surge, "surge").update(settled.surprise, watched)
+        surge = self._part(Surge, "surge").update(settled.surprise, settled.naive_surprise, watched)
         self._put("surge", surge)
         self._doubt(alarm, surge.doubt(), watched)
         self._arrays["stream.drifts"] += alarm
@@ -305,7 +319,7 @@ class Tile:
 
     # --- learn -------------------------------------------------------------------------------------------------------
 
-    def _learn(self, settled: Settled, anchor: IntArray) -> None:
+    def _learn(self, settled: Settled, anchor: IntArray, delays: FloatArray) -> None:
         """One weight update for the streams that just got a target; `anchor` is the sample that it is newest at."""
         arrays, learner = self._arrays, self._spec.learner
         learns = settled.scaled.any(axis=1) & (arrays["stream.samples"] >= learner.warmup) & ~self._frozen
@@ -324,9 +338,9 @@ class Tile:
             "class" if self._spec.task == "classification" else "residual",
         )
         clipped, norm = clip_by_norm(lesson.gradient.numpy(), learner.clip_norm)
-        step, adam = self._part(Adam, "adam").update(clipped, learner)
+        step, adam = self._part(Adam, "adam").update(clipped, learner, delay.typical(delays, settled.scaled))
         updated = self._network.constrain(torch.from_numpy(weights + step)).numpy()
-        relinear, covariance = self._relearn_readout(linear, lesson, settled)
+        relinear, covariance = self._relearn_readout(linear, lesson, settled, delays)
         safe = safe_update(lesson.loss.numpy(), norm, updated) & safe_readout(relinear)
         applied, skipped = learns & safe, learns & ~safe
         horizons = settled.scaled.reshape(self._batch, covariance.shape[1], -1).any(axis=2) & applied[:, None]
@@ -339,15 +353,19 @@ class Tile:
         self._results.update[applied] = Update.APPLIED
         self._results.update[skipped] = Update.SKIPPED
 
-    def _relearn_readout(self, weights: FloatArray, lesson: Lesson, settled: Settled) -> tuple[FloatArray, FloatArray]:
+    def _relearn_readout(
+        self, weights: FloatArray, lesson: Lesson, settled: Settled, delays: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         """The readout's weights after a lesson, and its covariance, `(batch, horizons, triangle)`."""
         covariance, error = self._arrays["readout.covariance"], lesson.error.numpy()
         curvature: FloatArray = np.ones(covariance.shape[:2])
         if self._spec.task == "classification":
             curvature = readout.class_curvature(settled.target - error.astype(np.float64))[:, None]  # what it says now
         seen = lesson.features.numpy()[:, :: self._spec.num_tracks]
-        forgetting = self._spec.learner.forgetting if self._network.sizes.exact_readout else None
-        return self._relearn(weights, covariance, seen, error, curvature, forgetting)
+        by_horizon = delays[:, :: self._spec.num_tracks]
+        forgetting = delay.forgetting(self._spec.learner.forgetting, by_horizon)
+        told = 1.0 / by_horizon if self._network.sizes.exact_readout else None
+        return self._relearn(weights, covariance, seen, error, curvature, forgetting, told)
 
     def _unroll(self, anchor: IntArray) -> list[Unrolled]:
         """The stretches of samples behind `anchor` `(batch,)`, from the window."""
@@ -381,15 +399,15 @@ class Tile:
         inputs = np.concatenate([shown, waves], axis=1)
         history = self._remember(records, number)
         base, scale = self._naive(values)
-        seasonal, season = self._seasons(clock, number, base, scale)
+        past, season = self._look_back(clock, number, base, scale)
         view = history.view(number)
-        linear = self._linear_outputs(inputs, view, seasonal)
+        linear = self._linear_outputs(inputs, view, past)
         hidden, rest = self._forward(inputs, self._window.hidden[self._lanes, before], elapsed)
         liquid = linear + safe_rest(rest)
         if self._spec.task == "classification":
             linear, liquid = readout.softmax(linear) - base, readout.softmax(liquid) - base
         said = np.stack(
-            [season, self._autoregression(view, seasonal, waves), safe_outputs(linear), safe_outputs(liquid)], axis=1
+            [season, self._autoregression(view, past, waves), safe_outputs(linear), safe_outputs(liquid)], axis=1
         )
         mixed = self._part(Mix, "mix").combine(said)
         prediction = self._prediction(mixed[:, 0], base, scale)
@@ -405,7 +423,7 @@ class Tile:
             "elapsed": elapsed,
             "hidden": pick(sound, hidden, np.zeros_like(hidden)),
             "history": view,
-            "seasonal": seasonal,
+            "past": past,
             "base": base,
             "scale": scale,
             "said": said,
@@ -445,47 +463,49 @@ class Tile:
             season.put(number, number, history.last, active)  # until its label comes
         return history
 
-    def _seasons(
+    def _look_back(
         self, clock: Clock, number: IntArray, base: FloatArray, scale: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """How far the targets were from `base` at the same point of past periods, in residual scales.
+        """How far the targets were from `base` at the same point of past periods and on average, in residual scales.
 
         Returns
         -------
-        `(batch, horizons, tracks, periods)`, and what the seasonal expert says, `(batch, outputs)`.
+        `(batch, horizons, tracks, PAST)`, and what the seasonal expert says, `(batch, outputs)`.
         """
-        spec, season = self._spec, self._part(Season, "season")
+        spec, season, history = self._spec, self._part(Season, "season"), self._part(History, "history")
         lag = season.lag(clock.gap, clock.last_t - clock.first_t)
-        seasonal = np.zeros((self._batch, max(1, len(spec.horizons)), spec.num_tracks, len(PERIODS_BACK)))
+        past = np.zeros((self._batch, max(1, len(spec.horizons)), spec.num_tracks, experts.PAST))
         expert = np.zeros((self._batch, spec.num_outputs))
         for at, ahead in enumerate(spec.horizons or (0,)):
             outputs = slice(at * spec.num_tracks, (at + 1) * spec.num_tracks)
             for place, periods in enumerate(PERIODS_BACK):
-                past, known = season.back(number, ahead, lag, periods)
-                apart = np.where(known[:, None], safe_divide(past - base, scale[:, outputs]), 0.0)
-                seasonal[:, at, :, place] = np.clip(apart, -MAX_SCALED, MAX_SCALED)
+                then, known = season.back(number, ahead, lag, periods)
+                apart = np.where(known[:, None], safe_divide(then - base, scale[:, outputs]), 0.0)
+                past[:, at, :, place] = np.clip(apart, -MAX_SCALED, MAX_SCALED)
                 if periods == 0:
                     expert[:, outputs] = safe_outputs(apart)
-        return seasonal, expert
+            means = safe_divide(history.slow - base[:, :, None], scale[:, outputs, None])
+            past[:, at, :, len(PERIODS_BACK) :] = np.clip(means, -MAX_SCALED, MAX_SCALED)
+        return past, expert
 
-    def _autoregression(self, view: FloatArray, seasonal: FloatArray, waves: FloatArray) -> FloatArray:
+    def _autoregression(self, view: FloatArray, past: FloatArray, waves: FloatArray) -> FloatArray:
         """What the autoregressive expert says, `(batch, outputs)`."""
         real = self._window.history.dtype  # it learns from what the window keeps, so it sees the same now
         seen = experts.autoregression_features(
             view[:, self._track].astype(real),
-            seasonal[:, self._horizon, self._track].astype(real),
+            past[:, self._horizon, self._track].astype(real),
             np.broadcast_to(waves[:, None], (self._batch, self._spec.num_outputs, waves.shape[1])).astype(real),
         )
         return safe_outputs((self._arrays["autoregression.weights"] * seen).sum(axis=2))
 
-    def _linear_outputs(self, inputs: FloatArray, view: FloatArray, seasonal: FloatArray) -> FloatArray:
+    def _linear_outputs(self, inputs: FloatArray, view: FloatArray, past: FloatArray) -> FloatArray:
         """What the linear expert says, `(batch, outputs)`; of classes, logits."""
-        real, horizons = self._window.history.dtype, seasonal.shape[1]
+        real, horizons = self._window.history.dtype, past.shape[1]
         seen = experts.linear_features(
             self._spec,
             np.repeat(inputs[:, None], horizons, axis=1).astype(real),
             np.repeat(view[:, None], horizons, axis=1).astype(real),
-            seasonal.astype(real),
+            past.astype(real),
         )
         return np.asarray((self._arrays["linear.weights"] * np.repeat(seen, self._spec.num_tracks, axis=1)).sum(axis=2))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
+from liquid_core.learner.delay import learning_rate
 from liquid_core.learner.part import ArraySpec
 from liquid_core.spec import LearnerSpec
 from liquid_core.types import FloatArray
@@ -37,13 +38,14 @@ class Adam:
             "decay2": ArraySpec(np.float64, (), 1.0),
         }
 
-    def update(self, gradient: FloatArray, spec: LearnerSpec) -> tuple[FloatArray, Adam]:
-        """The step to add to the weights, `(batch, params)`, and the state after it."""
+    def update(self, gradient: FloatArray, spec: LearnerSpec, delay: FloatArray) -> tuple[FloatArray, Adam]:
+        """The step to add to the weights, `(batch, params)`, after targets of that `delay` `(batch,)`, and the state
+        after it."""
         real = gradient.dtype.type
         first = real(spec.beta1) * self.first + real(1 - spec.beta1) * gradient
         second = real(spec.beta2) * self.second + real(1 - spec.beta2) * gradient * gradient
         decay1, decay2 = self.decay1 * spec.beta1, self.decay2 * spec.beta2
-        rate = (spec.learning_rate / (1.0 - decay1)).astype(real)[:, None]
+        rate = (learning_rate(spec.learning_rate, delay) / (1.0 - decay1)).astype(real)[:, None]
         correction = (1.0 / np.sqrt(1.0 - decay2)).astype(real)[:, None]
         step = -rate * first / (np.sqrt(second) * correction + real(spec.epsilon))
         return np.clip(step, -MAX_STEP, MAX_STEP), Adam(first=first, second=second, decay1=decay1, decay2=decay2)

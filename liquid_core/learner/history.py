@@ -18,6 +18,8 @@ from liquid_core.types import BoolArray, FloatArray, IntArray
 
 #: Movements kept.
 CHANGES = 3
+#: How many values the slow means reach back.
+SLOW = (16.0, 128.0)
 #: Columns of a view: level, movements, age.
 VIEW = CHANGES + 2
 #: Age, in samples, at which a value counts as half forgotten.
@@ -38,6 +40,8 @@ class History:
     changes: FloatArray
     #: Number of the sample that the last value belongs to, `(batch,)`.
     newest: IntArray
+    #: Means of the last so many values, wild ones within reach, `(batch, tracks, SLOW)`.
+    slow: FloatArray
 
     @staticmethod
     def arrays(num_tracks: int) -> dict[str, ArraySpec]:
@@ -48,11 +52,15 @@ class History:
             "last": ArraySpec(np.float64, width),
             "changes": ArraySpec(np.float64, (num_tracks, CHANGES)),
             "newest": ArraySpec(np.int64),
+            "slow": ArraySpec(np.float64, (num_tracks, len(SLOW))),
         }
 
     def update(self, values: FloatArray, observed: BoolArray, number: IntArray, rate: float) -> History:
         """Take in `values` `(batch, tracks)` where `observed`, of the samples of that `number` `(batch,)`."""
-        moments = self._moments().update(self.capped(values), observed, rate)
+        counted = self.capped(values)
+        moments = self._moments().update(counted, observed, rate)
+        share = np.maximum(1.0 / np.maximum(moments.count, 1)[:, :, None], 1.0 / np.asarray(SLOW))
+        slow = self.slow + share * (counted[:, :, None] - self.slow)
         moved = observed & (self.count > 0)
         change = np.where(moved, values - self.last, 0.0)
         scale = Residual(self.change_count, self.change_square).update(change, moved, rate)
@@ -66,6 +74,7 @@ class History:
             last=np.where(observed, values, self.last),
             changes=np.where(moved[:, :, None], shifted, self.changes),
             newest=np.where(observed.any(axis=1), number, self.newest),
+            slow=np.where(observed[:, :, None], slow, self.slow),
         )
 
     def capped(self, values: FloatArray) -> FloatArray:
@@ -109,4 +118,4 @@ class History:
         return np.concatenate([shown, aged], axis=2)
 
 
-__all__ = ["CHANGES", "VIEW", "History"]
+__all__ = ["CHANGES", "SLOW", "VIEW", "History"]

@@ -42,7 +42,7 @@ def initial(num_features: int) -> FloatArray:
 
 
 def gain(
-    covariance: FloatArray, features: FloatArray, forgetting: float, curvature: FloatArray
+    covariance: FloatArray, features: FloatArray, forgetting: FloatArray | float, curvature: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """What an error is to be multiplied with, and the covariance after it.
 
@@ -53,9 +53,10 @@ def gain(
     features
         `(batch, groups, features)`, float64.
     forgetting
-        Weight of the past against the present sample, in (0, 1].
+        Weight of the past against the present sample, in (0, 1], `(batch, groups)` or the same for all.
     curvature
-        Second derivative of the loss by the output, `(batch, groups)`: 1 for a squared error.
+        Second derivative of the loss by the output, `(batch, groups)`: 1 for a squared error, less where a target tells
+        less.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def gain(
     seen = (full * features[:, :, None, :]).sum(axis=3)
     power = forgetting / curvature + (features * seen).sum(axis=2)
     direction = seen / power[..., None]
-    after = (covariance - direction[..., rows] * seen[..., columns]) * (1.0 / forgetting)
+    after = (covariance - direction[..., rows] * seen[..., columns]) * np.asarray(1.0 / forgetting)[..., None]
     # Comparisons with NaN are false. A variance that is not positive is round-off's: begin again.
     sound = (after[..., rows == columns] > 0).all(axis=2)[..., None]
     return np.where(sound, direction, 0.0), np.where(sound, _capped(after, width), initial(width))

@@ -48,6 +48,8 @@ class Settled:
     observed: BoolArray
     #: Error in residual scales at the shortest horizon that was observed, for the drift detector; -1 where none was.
     surprise: FloatArray
+    #: The naive guess's error there, likewise.
+    naive_surprise: FloatArray
     #: How far the worst target lay from its answer, in half-widths or by odds, for the anomaly score; -1 where there
     #: is none.
     distance: FloatArray
@@ -58,10 +60,11 @@ def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_hor
     truth = np.where(known, truth, pending.prediction)
     error = np.where(known, truth - pending.prediction, 0.0)
     residual = np.where(known, truth - pending.base, 0.0)
-    distance = np.minimum(safe_divide(np.abs(error), pending.scale), MAX_RESIDUAL)
+    distance, naive_distance = (
+        np.minimum(safe_divide(np.abs(error), pending.scale), MAX_RESIDUAL) for error in (error, residual)
+    )
     by_horizon = _MeanByHorizon(known, num_horizons)
     observed = by_horizon.observed
-    surprises = by_horizon(distance)
     scaled = known & (pending.scale > 0)
     wanted = np.clip(safe_divide(residual, pending.scale), -MAX_RESIDUAL, MAX_RESIDUAL)
     return Settled(
@@ -74,7 +77,8 @@ def settle_values(pending: Pending, truth: FloatArray, known: BoolArray, num_hor
         error=by_horizon(np.abs(error)),
         naive_error=by_horizon(np.abs(residual)),
         observed=observed,
-        surprise=_first(surprises, observed),
+        surprise=_first(by_horizon(distance), observed),
+        naive_surprise=_first(by_horizon(naive_distance), observed),
         distance=interval_distance(error, pending.half_width, scaled),
     )
 
@@ -87,6 +91,7 @@ def settle_class(pending: Pending, label: FloatArray, known: BoolArray) -> Settl
     classes = np.arange(pending.prediction.shape[1])
     one_hot = (classes == label[:, None]) & known[:, None]
     error = (pending.prediction.argmax(axis=1) != label).astype(np.float64)
+    naive_error = (pending.base.argmax(axis=1) != label).astype(np.float64)
     probability = np.where(one_hot, pending.prediction, 0.0).sum(axis=1)
     observed = known[:, None]
     return Settled(
@@ -97,9 +102,10 @@ def settle_class(pending: Pending, label: FloatArray, known: BoolArray) -> Settl
         scaled=np.broadcast_to(observed, one_hot.shape),
         missed=np.zeros_like(one_hot),
         error=error[:, None],
-        naive_error=(pending.base.argmax(axis=1) != label).astype(np.float64)[:, None],
+        naive_error=naive_error[:, None],
         observed=observed,
         surprise=np.where(known, error, -1.0),
+        naive_surprise=np.where(known, naive_error, -1.0),
         distance=class_distance(probability, len(classes), known),
     )
 

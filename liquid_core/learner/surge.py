@@ -5,6 +5,9 @@ of it, the more so the larger the errors, until they have come down. A drift ala
 surge says how much, and when it has been learned. It is a variable forgetting factor [1]_ that is one at all other
 times: without a surge nothing is forgotten sooner.
 
+Where the naive guess errs more than usual as well, these are the busy hours of a stream that has calm ones, and a surge
+has to be so much the larger: what was learned is not wrong because there is more to predict.
+
 References
 ----------
 .. [1] T. R. Fortescue, L. S. Kershenbaum and B. E. Ydstie, "Implementation of self-tuning regulators with variable
@@ -28,12 +31,12 @@ MAX_SQUARE = 9.0
 FIRST_LIMITED, FIRST_SURGE = 20, 50
 #: A surge begins where the recent squared error is so many times the usual one; what is above, times `DOUBT`, is by how
 #: much the covariance grows with a sample.
-BEGINNING, DOUBT = 3.0, 0.1
+BEGINNING, DOUBT = 3.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """Running mean squares of the errors, each `(batch,)`."""
+    """Running mean squares of the errors, `(batch, 2)` each: those of the answer, and of the naive guess."""
 
     count: IntArray
     recent: FloatArray
@@ -41,25 +44,28 @@ class Surge:
 
     @staticmethod
     def arrays() -> dict[str, ArraySpec]:
-        return {"count": ArraySpec(np.int64), "recent": ArraySpec(np.float64), "usual": ArraySpec(np.float64)}
+        squares = ArraySpec(np.float64, (2,))
+        return {"count": ArraySpec(np.int64), "recent": squares, "usual": squares}
 
-    def update(self, error: FloatArray, observed: BoolArray) -> Surge:
-        """Take in an `error` `(batch,)` where `observed`."""
-        square = error * error
-        limited = np.where(self.count >= FIRST_LIMITED, np.minimum(square, MAX_SQUARE * self.usual), square)
+    def update(self, error: FloatArray, naive_error: FloatArray, observed: BoolArray) -> Surge:
+        """Take in the errors of an answer and of the naive guess, `(batch,)`, where `observed`."""
+        square, seen = np.stack([error * error, naive_error * naive_error], axis=1), observed[:, None]
+        limits = (self.count >= FIRST_LIMITED)[:, None]
+        limited = np.where(limits, np.minimum(square, MAX_SQUARE * self.usual), square)
         count = self.count + observed
-        share = 1.0 / np.maximum(count, 1)
+        share = (1.0 / np.maximum(count, 1))[:, None]
         recent = self.recent + np.maximum(share, RECENT_RATE) * (limited - self.recent)
         usual = self.usual + np.maximum(share, USUAL_RATE) * (limited - self.usual)
         return Surge(
             count=count,
-            recent=np.where(observed, recent, self.recent),
-            usual=np.where(observed, usual, self.usual),
+            recent=np.where(seen, recent, self.recent),
+            usual=np.where(seen, usual, self.usual),
         )
 
     def doubt(self) -> FloatArray:
         """Factor by which the covariance grows with this sample, `(batch,)`; one where there is no surge."""
-        above = np.maximum(safe_divide(self.recent, self.usual) - BEGINNING, 0.0)
+        grown = safe_divide(self.recent, self.usual)
+        above = np.maximum(grown[:, 0] / np.sqrt(np.maximum(grown[:, 1], 1.0)) - BEGINNING, 0.0)
         return np.where(self.count >= FIRST_SURGE, 1.0 + DOUBT * above, 1.0)
 
 

@@ -31,6 +31,7 @@ KEPT = (
     "history.mean",
     "history.variance",
     "history.change_square",
+    "history.slow",
     "guess.mean_error",
     "guess.last_error",
     "conformal.radius",

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike
 
+from liquid_core.learner.experts import PAST
 from liquid_core.learner.history import VIEW
 from liquid_core.learner.mix import EXPERTS, num_rows
 from liquid_core.learner.part import ArraySpec
-from liquid_core.learner.season import PERIODS_BACK
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
 
@@ -32,9 +32,9 @@ class Window:
     #: Hidden state after the sample, `(batch, length, state)`.
     hidden: FloatArray
     #: What was known of the targets, `(batch, length, tracks, VIEW)`, and, for every horizon, how far they were from it
-    #: at the same point of past periods, in residual scales, `(batch, length, horizons, tracks, periods)`.
+    #: at the same point of past periods and on average, in residual scales, `(batch, length, horizons, tracks, PAST)`.
     history: FloatArray
-    seasonal: FloatArray
+    past: FloatArray
     #: The naive guess that the prediction started from, `(batch, length, tracks)`.
     base: FloatArray
     #: Residual scale at that time, `(batch, length, outputs)`.
@@ -71,7 +71,7 @@ class Window:
             "elapsed": ArraySpec(real, (length,)),
             "hidden": ArraySpec(real, (length, state_size)),
             "history": ArraySpec(real, (length, spec.num_tracks, VIEW)),
-            "seasonal": ArraySpec(real, (length, max(1, len(spec.horizons)), spec.num_tracks, len(PERIODS_BACK))),
+            "past": ArraySpec(real, (length, max(1, len(spec.horizons)), spec.num_tracks, PAST)),
             "base": ArraySpec(np.float64, (length, spec.num_tracks)),
             "scale": ArraySpec(np.float64, (length, outputs)),
             "said": ArraySpec(np.float64, (length, len(EXPERTS), outputs)),

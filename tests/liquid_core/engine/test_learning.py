@@ -87,14 +87,16 @@ def test_on_a_random_walk_it_is_nearly_as_good_as_persistence(ratios: FloatArray
 
 
 def test_on_random_walks_the_default_model_is_as_good_as_persistence(make_engine: Any) -> None:
-    """Within 1 %: on eight walks side by side, on each after a few hundred samples, and on average from the first."""
+    """Within 1 % from the first sample on average, and within 2 % on each of eight after a few hundred, on average still
+    less."""
     x = np.stack([walk(seed) for seed in range(8)], axis=1)
     predictions, _ = answers(make_engine, ModelSpec(task="forecast", features=("a", "b")), x)
     errors, naive = (np.abs(said[:-1] - x[1:]).mean(axis=2) for said in (predictions, x))
     settled = slice(STEPS // 2, None)
 
     ratios = errors[settled].mean(axis=0) / naive[settled].mean(axis=0)
-    assert (np.abs(ratios - 1.0) < 0.01).all(), ratios
+    assert (np.abs(ratios - 1.0) < 0.02).all(), ratios
+    assert abs(ratios.mean() - 1.0) < 0.005
     assert errors.mean() < 1.01 * naive.mean()
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liquid_core.learner.adam import MAX_STEP, Adam, clip_by_norm
+from liquid_core.learner.delay import learning_rate
 from liquid_core.spec import LearnerSpec
 from liquid_core.types import FloatArray
 
@@ -22,7 +23,7 @@ def walk(gradients: FloatArray, spec: LearnerSpec) -> FloatArray:
     _, batch, params = gradients.shape
     adam, weights = fresh(batch, params), np.zeros((batch, params))
     for gradient in gradients:
-        step, adam = adam.update(gradient, spec)
+        step, adam = adam.update(gradient, spec, np.ones(batch))
         weights = weights + step
     return weights
 
@@ -51,7 +52,7 @@ def test_steps_are_torchs(spec: LearnerSpec) -> None:
 def test_no_step_is_longer_than_the_limit() -> None:
     """Moments that contradict each other, as a foreign state may hold, move a weight by the limit and no further."""
     adam = Adam(np.array([[5.0, -5.0]]), np.array([[1e-12, 1e-12]]), np.full(1, 0.5), np.full(1, 0.5))
-    step, _ = adam.update(np.zeros((1, 2)), LearnerSpec())
+    step, _ = adam.update(np.zeros((1, 2)), LearnerSpec(), np.ones(1))
 
     assert step.tolist() == [[-MAX_STEP, MAX_STEP]]
 
@@ -65,15 +66,24 @@ def test_streams_do_not_share_moments() -> None:
 
 def test_the_first_step_is_the_learning_rate() -> None:
     """Whatever the size of the gradient, bias correction makes the first step that long."""
-    step, _ = fresh(1, 3).update(np.array([[1e-3, -5.0, 1e6]]), LearnerSpec(learning_rate=0.01))
+    step, _ = fresh(1, 3).update(np.array([[1e-3, -5.0, 1e6]]), LearnerSpec(learning_rate=0.01), np.ones(1))
 
     np.testing.assert_allclose(step, [[-0.01, 0.01, -0.01]], rtol=1e-4)
+
+
+def test_a_step_after_late_targets_is_shorter() -> None:
+    """By the learning rate of that delay alone: the moments are what they would be."""
+    gradient, spec = np.array([[1e-3, -5.0]]), LearnerSpec(learning_rate=0.01)
+    (prompt, after), (late, same) = (fresh(1, 2).update(gradient, spec, np.array([delay])) for delay in (1.0, 24.0))
+
+    np.testing.assert_allclose(late, prompt * learning_rate(1.0, np.array([24.0])))
+    np.testing.assert_array_equal(same.second, after.second)
 
 
 def test_steps_keep_the_weights_type() -> None:
     """float32 gradients make float32 steps and moments; only the decays are counted in float64."""
     adam = Adam(np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32), np.ones(1), np.ones(1))
-    step, after = adam.update(np.ones((1, 2), np.float32), LearnerSpec())
+    step, after = adam.update(np.ones((1, 2), np.float32), LearnerSpec(), np.ones(1))
 
     assert (step.dtype, after.first.dtype, after.second.dtype) == (np.float32,) * 3
     assert after.decay1.dtype == np.float64

@@ -11,14 +11,14 @@ from liquid_core import ModelSpec
 from liquid_core.learner.calendar import WAVES
 from liquid_core.learner.experts import (
     AUTOREGRESSION_WIDTH,
-    LINEAR_PERIODS,
+    LINEAR_PAST,
+    PAST,
     autoregression_features,
     linear_features,
     linear_view,
     num_linear_features,
 )
 from liquid_core.learner.history import CHANGES, VIEW
-from liquid_core.learner.season import PERIODS_BACK
 from liquid_core.types import FloatArray
 
 INPUTS, BATCH = 9, 2
@@ -35,12 +35,12 @@ def drawn(*shape: int) -> FloatArray:
 
 def test_the_autoregression_sees_its_own_target_only() -> None:
     """A constant, the history, the calendar and the season, of each output for itself."""
-    history, seasonal, waves = drawn(BATCH, 5, VIEW), drawn(BATCH, 5, len(PERIODS_BACK)), drawn(BATCH, 5, WAVES)
-    seen = autoregression_features(history, seasonal, waves)
+    history, past, waves = drawn(BATCH, 5, VIEW), drawn(BATCH, 5, PAST), drawn(BATCH, 5, WAVES)
+    seen = autoregression_features(history, past, waves)
 
     assert seen.shape == (BATCH, 5, AUTOREGRESSION_WIDTH)
     assert (seen[:, :, 0] == 1.0).all()
-    np.testing.assert_array_equal(seen[:, :, 1:], np.concatenate([history, waves, seasonal], axis=2))
+    np.testing.assert_array_equal(seen[:, :, 1:], np.concatenate([history, waves, past], axis=2))
 
 
 @pytest.mark.parametrize("task", list(SPECS))
@@ -49,8 +49,8 @@ def test_the_linear_expert_sees_all_of_all(task: str) -> None:
     spec = ModelSpec(features=("a", "b"), **SPECS[task])
     horizons, tracks = max(1, len(spec.horizons)), spec.num_tracks
     inputs = drawn(BATCH, horizons, INPUTS)
-    history, seasonal = drawn(BATCH, horizons, tracks, VIEW), drawn(BATCH, horizons, tracks, len(PERIODS_BACK))
-    seen = linear_features(spec, inputs, history, seasonal)
+    history, past = drawn(BATCH, horizons, tracks, VIEW), drawn(BATCH, horizons, tracks, PAST)
+    seen = linear_features(spec, inputs, history, past)
 
     assert seen.shape == (BATCH, horizons, num_linear_features(spec, INPUTS))
     np.testing.assert_array_equal(seen[..., :INPUTS], inputs)
@@ -58,7 +58,7 @@ def test_the_linear_expert_sees_all_of_all(task: str) -> None:
     of_tracks = seen[..., INPUTS:-1].reshape(BATCH, horizons, tracks, -1)
     columns = linear_view(spec)
     np.testing.assert_array_equal(of_tracks[..., : len(columns)], history[..., columns])
-    np.testing.assert_array_equal(of_tracks[..., len(columns) :], seasonal[..., LINEAR_PERIODS])
+    np.testing.assert_array_equal(of_tracks[..., len(columns) :], past[..., LINEAR_PAST])
 
 
 def test_a_forecast_is_not_shown_twice_what_its_inputs_show() -> None:
@@ -73,9 +73,9 @@ def test_a_forecast_is_not_shown_twice_what_its_inputs_show() -> None:
 def test_features_are_float64() -> None:
     """Whatever the window keeps: least squares need it."""
     spec = ModelSpec(task="forecast", features=("a",))
-    inputs, history, seasonal = (
-        drawn(*shape).astype(np.float32) for shape in ((1, 1, INPUTS), (1, 1, 1, VIEW), (1, 1, 1, len(PERIODS_BACK)))
+    inputs, history, past = (
+        drawn(*shape).astype(np.float32) for shape in ((1, 1, INPUTS), (1, 1, 1, VIEW), (1, 1, 1, PAST))
     )
 
-    assert linear_features(spec, inputs, history, seasonal).dtype == np.float64
-    assert autoregression_features(history[0], seasonal[0], drawn(1, 1, WAVES)).dtype == np.float64
+    assert linear_features(spec, inputs, history, past).dtype == np.float64
+    assert autoregression_features(history[0], past[0], drawn(1, 1, WAVES)).dtype == np.float64

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liquid_core.learner.history import CHANGES, HALF_AGE, VIEW, History
+from liquid_core.learner.history import CHANGES, HALF_AGE, SLOW, VIEW, History
 from liquid_core.learner.scaler import MAX_SCALED
 from liquid_core.types import FloatArray
 
@@ -55,6 +55,19 @@ def test_it_shows_level_movements_and_age() -> None:
     assert level == pytest.approx((5.0 - values.mean()) / values.std())
     assert movements == pytest.approx(moved[::-1] / np.sqrt(np.mean(moved**2)))
     assert age == 0.0
+
+
+def test_slow_means_are_plain_ones_until_they_reach_back_far_enough() -> None:
+    """After that, each value leaves all but its share of what was before; a wild one counts as one within reach."""
+    values = np.random.default_rng(1).normal(size=40)
+    histories_of = list(histories(values[:, None]))
+    wild = run(np.append(values, 1e9)[:, None])
+
+    np.testing.assert_allclose(histories_of[10].slow[0, 0], values[:10].mean())
+    before, after = histories_of[30].slow[0, 0], histories_of[31].slow[0, 0]
+    np.testing.assert_allclose(after[0], before[0] + (values[30] - before[0]) / SLOW[0])
+    np.testing.assert_allclose(after[1], values[:31].mean())
+    assert (np.abs(wild.slow[0, 0]) < 12 / SLOW[0]).all()
 
 
 def test_age_grows_with_every_sample_that_brings_nothing() -> None:

@@ -10,12 +10,12 @@ from liquid_core.learner.surge import BEGINNING, DOUBT, FIRST_SURGE, MAX_SQUARE,
 from liquid_core.types import FloatArray
 
 
-def run(errors: FloatArray, surge: Surge | None = None) -> tuple[FloatArray, Surge]:
-    """The factor after each error of one stream, and the state at the end."""
-    surge = surge or Surge(count=np.zeros(1, np.int64), recent=np.zeros(1), usual=np.zeros(1))
+def run(errors: FloatArray, surge: Surge | None = None, naive: FloatArray | float = 1.0) -> tuple[FloatArray, Surge]:
+    """The factor after each error of one stream, and the state at the end; the naive guess errs as ever."""
+    surge = surge or Surge(count=np.zeros(1, np.int64), recent=np.zeros((1, 2)), usual=np.zeros((1, 2)))
     factors = []
-    for error in errors:
-        surge = surge.update(np.array([error]), np.array([True]))
+    for error, naive_error in zip(errors, np.broadcast_to(naive, len(errors)), strict=True):
+        surge = surge.update(np.array([error]), np.array([naive_error]), np.array([True]))
         factors.append(surge.doubt()[0])
     return np.array(factors), surge
 
@@ -57,13 +57,27 @@ def test_one_wild_error_is_no_surge() -> None:
     factors, after = run(np.array([1e9, 1.0, 1.0]), surge)
 
     assert (factors == 1.0).all()
-    np.testing.assert_allclose(after.recent, 1.0 + RECENT_RATE * (1 - RECENT_RATE) ** 2 * (MAX_SQUARE - 1), rtol=0.01)
+    expected = 1.0 + RECENT_RATE * (1 - RECENT_RATE) ** 2 * (MAX_SQUARE - 1)
+    np.testing.assert_allclose(after.recent[0, 0], expected, rtol=0.01)
 
 
 def test_the_factor_follows_from_the_two_means() -> None:
-    surge = Surge(count=np.array([FIRST_SURGE] * 3), recent=np.array([5.0, 3.0, 2.0]), usual=np.array([1.0, 1.0, 0.0]))
+    recent = np.array([[5.0, 1.0], [3.0, 1.0], [2.0, 1.0], [8.0, 4.0], [8.0, 0.1]])
+    usual = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    surge = Surge(count=np.array([FIRST_SURGE] * 5), recent=recent, usual=usual)
 
-    np.testing.assert_allclose(surge.doubt(), [1.0 + DOUBT * (5.0 - BEGINNING), 1.0, 1.0])
+    by = [5.0 - BEGINNING, 0.0, 0.0, 4.0 - BEGINNING, 8.0 - BEGINNING]
+    np.testing.assert_allclose(surge.doubt(), [1.0 + DOUBT * above for above in by])
+
+
+def test_busy_hours_are_no_surge() -> None:
+    """Where the naive guess errs that much more as well, it takes more."""
+    _, surge = run(noise(2000), naive=2 * noise(2000, seed=3))
+    alone, _ = run(2.5 * noise(60, seed=1), surge, naive=2 * noise(60, seed=4))
+    together, _ = run(2.5 * noise(60, seed=1), surge, naive=5 * noise(60, seed=4))
+
+    assert (alone > 1.0).sum() > 10
+    assert (together == 1.0).all()
 
 
 def test_a_stream_that_never_erred_is_never_in_doubt() -> None:
@@ -85,6 +99,7 @@ def test_the_unit_of_the_errors_does_not_matter(errors: list[float], power: int)
 
 def test_where_nothing_was_observed_nothing_changes() -> None:
     _, surge = run(noise(100))
-    after = surge.update(np.array([7.0]), np.array([False]))
+    after = surge.update(np.array([7.0]), np.array([7.0]), np.array([False]))
 
-    assert (after.count, after.recent, after.usual) == (surge.count, surge.recent, surge.usual)
+    assert after.count == surge.count
+    np.testing.assert_array_equal([after.recent, after.usual], [surge.recent, surge.usual])

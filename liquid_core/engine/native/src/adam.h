@@ -52,6 +52,9 @@ static inline bool all_within(const Real* weights, int count, Real limit) {
     return all;
 }
 
+// delay.learning_rate
+static inline double delayed_rate(double prompt, double delay) { return prompt * 2.0 / (1.0 + delay); }
+
 // Adam's constants in the kernels' type.
 template <class Real>
 struct AdamStep {
@@ -75,8 +78,8 @@ class Optimiser {
         for (Real*& kept : kept_) kept = arena.take<Real>(plan.num_params);
     }
 
-    // One step for the stream in a seat; `applied` tells whether it was kept.
-    void step(Seat<Real>& seat, const Real* gradient) {
+    // One step for the stream in a seat, after targets of that delay; `applied` tells whether it was kept.
+    void step(Seat<Real>& seat, const Real* gradient, double delay) {
         const Row row = seat.row(*plan_);
         double &decay1 = *row.real(plan_->at.adam_decay1), &decay2 = *row.real(plan_->at.adam_decay2);
         const double next1 = decay1 * plan_->beta1, next2 = decay2 * plan_->beta2;
@@ -86,7 +89,7 @@ class Optimiser {
                                   splat(static_cast<Real>(1 - plan_->beta2)),
                                   splat(static_cast<Real>(plan_->epsilon)),
                                   splat(clip_factor(seat.norm, plan_->clip_norm)),
-                                  splat(static_cast<Real>(plan_->learning_rate / (1.0 - next1))),
+                                  splat(static_cast<Real>(delayed_rate(plan_->learning_rate, delay) / (1.0 - next1))),
                                   splat(static_cast<Real>(1.0 / __builtin_sqrt(1.0 - next2)))};
         Real *weights = row.array<Real>(plan_->at.network_weights), *firsts = row.array<Real>(plan_->at.adam_first);
         Real* seconds = row.array<Real>(plan_->at.adam_second);

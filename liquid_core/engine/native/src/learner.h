@@ -171,7 +171,7 @@ class Learner {
             seat.applied = false;
             // A comparison with what is no number is false.
             const bool sound = update_readout(*plan_, seat) && seat.norm <= Real(kMaxGradient) && __builtin_isfinite(seat.loss);
-            if (sound) optimiser_.step(seat, gradient);
+            if (sound) optimiser_.step(seat, gradient, typical_delay(*plan_, seat));
             if (seat.applied) {
                 std::memcpy(row.array<Real>(plan_->at.readout_weights), seat.readout,
                             sizeof(Real) * static_cast<size_t>(plan_->outputs) * static_cast<size_t>(plan_->readout_features));

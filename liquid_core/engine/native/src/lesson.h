@@ -20,6 +20,19 @@ static inline void fill_features(const Plan& plan, const Real* said, Real* featu
     for (int i = plan.readout_features; i < padded<Real>(plan.readout_features); ++i) features[i] = Real(0);
 }
 
+// delay.typical
+template <class Real>
+static inline double typical_delay(const Plan& plan, const Seat<Real>& seat) {
+    const int per_horizon = plan.outputs / plan.num_horizons;
+    double promptness = 0.0, known = 0.0;
+    for (int o = 0; o < plan.outputs; ++o) {
+        if (!seat.scaled[o]) continue;
+        promptness += 1.0 / delay_of(plan, seat, o / per_horizon);
+        known += 1.0;
+    }
+    return promptness > 0 ? known / promptness : 1.0;
+}
+
 // Begin a lesson: nothing is lost yet.
 template <class Real>
 static void begin_lesson(const Plan& plan, Seat<Real>& seat) {
@@ -111,7 +124,9 @@ static bool relearn_exactly(const Plan& plan, Seat<Real>& seat) {
         const Real* features = seat.features + h * padded<Real>(width);
         if (known) {
             for (int i = 0; i < width; ++i) seat.wide[i] = static_cast<double>(features[i]);
-            least_squares_gain(seat.covariance + place, seat.wide, width, plan.forgetting, curvature, seat.seen, seat.gain);
+            const double delay = delay_of(plan, seat, h);
+            least_squares_gain(seat.covariance + place, seat.wide, width, delayed_forgetting(plan.forgetting, delay),
+                               curvature * (1.0 / delay), seat.seen, seat.gain);
         }
         for (int j = 0; j < per_horizon; ++j) {
             const int o = h * per_horizon + j;
@@ -182,12 +197,14 @@ static inline void remember(const Row& row, int64_t number, const double* x, dou
     if (forecast) measure_season(row, number, number, lags);
 }
 
-// Tile._seasons: how far the targets were from `base` at the same point of past periods, and what the seasonal expert says.
+// Tile._look_back: how far the targets were from `base` at the same point of past periods and on average, and what the
+// seasonal expert says.
 template <class Real>
 static void look_back(const Row& row, int64_t number, int64_t slot, const double* base, const double* scales, double* said) {
     const Plan& plan = row.plan;
     const int64_t lag = season_lag(row), length = plan.season_length;
-    Real* seasonal = row.array<Real>(plan.at.window_seasonal) + slot * plan.num_horizons * plan.tracks * kPeriods;
+    Real* apart_by = row.array<Real>(plan.at.window_past) + slot * plan.num_horizons * plan.tracks * kPast;
+    const double* slow = row.real(plan.at.history_slow);
     for (int h = 0; h < plan.num_horizons; ++h) {
         const int ahead = plan.task == Task::forecast ? plan.horizons[h] : 0;
         for (int place = 0; place < kPeriods; ++place) {
@@ -199,8 +216,15 @@ static void look_back(const Row& row, int64_t number, int64_t slot, const double
                     const double value = row.real(plan.at.season_values)[track * length + season_slot(plan, past)];
                     apart = safe_divide(value - base[track], scales[output]);
                 }
-                seasonal[output * kPeriods + place] = static_cast<Real>(within(apart, -kMaxScaled, kMaxScaled));
+                apart_by[output * kPast + place] = static_cast<Real>(within(apart, -kMaxScaled, kMaxScaled));
                 if (place == 0) said[output] = safe_output(apart);
+            }
+        }
+        for (int track = 0; track < plan.tracks; ++track) {
+            const int output = h * plan.tracks + track;
+            for (int i = 0; i < kSlow; ++i) {
+                const double apart = safe_divide(slow[track * kSlow + i] - base[track], scales[output]);
+                apart_by[output * kPast + kPeriods + i] = static_cast<Real>(within(apart, -kMaxScaled, kMaxScaled));
             }
         }
     }

@@ -8,7 +8,7 @@ namespace liquid {
 namespace LIQUID_ISA {
 
 constexpr double kDay = 86400.0, kWeek = 604800.0, kMinSamplesInPeriod = 4.0;         // calendar.py
-constexpr double kHalfAge = 8.0;                                                        // history.py
+constexpr double kHalfAge = 8.0, kSlowRates[kSlow] = {1.0 / 16.0, 1.0 / 128.0};                                                        // history.py
 constexpr double kSeasonRate = 0.002, kMaxSeasonDistance = 16.0, kDepth = 0.8, kMargin = 1.3, kPreference = 0.7;  // season.py
 constexpr double kNegligible = 1e-9;
 constexpr int kMaxDeciding = 8, kSeasonInterval = 16;
@@ -47,7 +47,10 @@ static inline void update_history(const Row& row, int track, double value) {
     const int64_t before = row.integer(at.history_count)[track];
     double &mean = row.real(at.history_mean)[track], &variance = row.real(at.history_variance)[track];
     double& last = row.real(at.history_last)[track];
+    const double counted = capped(before, mean, variance, value);
     update_moments(row.integer(at.history_count)[track], mean, variance, value, row.plan.scaler_rate);
+    double* slow = row.real(at.history_slow) + track * kSlow;
+    for (int i = 0; i < kSlow; ++i) slow[i] = slow[i] + larger(inverse_of(before + 1), kSlowRates[i]) * (counted - slow[i]);
     if (before > 0) {
         const double change = value - last;
         update_square(row.integer(at.history_change_count)[track], row.real(at.history_change_square)[track], change,

@@ -25,7 +25,7 @@ constexpr double kHalfScore = 3.0, kMaxStanding = 10.0, kMaxTargetDistance = 1e6
 constexpr double kUsualFloor[3] = {1.0, 0.01, 0.01}, kLeastSurprise = 0.04;
 constexpr double kMaxWeight = 1e3;                                            // guard.py
 constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py, anomaly.py
-constexpr double kSurgeRate = 0.07, kUsualRate = 0.002, kMaxSurgeSquare = 9.0, kSurgeBeginning = 3.0, kSurgeDoubt = 0.1;
+constexpr double kSurgeRate = 0.07, kUsualRate = 0.002, kMaxSurgeSquare = 9.0, kSurgeBeginning = 3.0, kSurgeDoubt = 0.2;
 constexpr int64_t kFirstLimited = 20, kFirstSurge = 50;                       // surge.py
 
 // The arrays of one row.
@@ -192,18 +192,22 @@ static inline void update_errors(const Row& row, int horizon, double error, doub
 }
 
 // Surge.update, and Surge.doubt after it.
-static inline double update_surge(const Row& row, double error) {
+static inline double update_surge(const Row& row, double error, double naive_error) {
     const Offsets& at = row.plan.at;
     int64_t& count = *row.integer(at.surge_count);
-    double &recent = *row.real(at.surge_recent), &usual = *row.real(at.surge_usual);
-    double square = error * error;
-    if (count >= kFirstLimited) square = smaller(square, kMaxSurgeSquare * usual);
+    double *recent = row.real(at.surge_recent), *usual = row.real(at.surge_usual);
+    const double share = inverse_of(count + 1);
+    double grown[2] = {error, naive_error};
+    for (int i = 0; i < 2; ++i) {
+        double square = grown[i] * grown[i];
+        if (count >= kFirstLimited) square = smaller(square, kMaxSurgeSquare * usual[i]);
+        recent[i] = recent[i] + larger(share, kSurgeRate) * (square - recent[i]);
+        usual[i] = usual[i] + larger(share, kUsualRate) * (square - usual[i]);
+        grown[i] = safe_divide(recent[i], usual[i]);
+    }
     ++count;
-    const double share = inverse_of(count);
-    recent = recent + larger(share, kSurgeRate) * (square - recent);
-    usual = usual + larger(share, kUsualRate) * (square - usual);
     if (count < kFirstSurge) return 1.0;
-    return 1.0 + kSurgeDoubt * larger(safe_divide(recent, usual) - kSurgeBeginning, 0.0);
+    return 1.0 + kSurgeDoubt * larger(grown[0] / std::sqrt(larger(grown[1], 1.0)) - kSurgeBeginning, 0.0);
 }
 
 // Guess.update for one target; `mean_then` and `last_then` are the guesses of when the sample came.

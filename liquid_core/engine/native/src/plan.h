@@ -38,6 +38,7 @@ namespace liquid {
     FIELD(history_last, "history.last")                  \
     FIELD(history_changes, "history.changes")            \
     FIELD(history_newest, "history.newest")              \
+    FIELD(history_slow, "history.slow")                  \
     FIELD(season_values, "season.values")                \
     FIELD(season_distance, "season.distance")            \
     FIELD(season_period, "season.period")                \
@@ -97,7 +98,7 @@ namespace liquid {
     FIELD(window_elapsed, "window.elapsed")              \
     FIELD(window_hidden, "window.hidden")                \
     FIELD(window_history, "window.history")              \
-    FIELD(window_seasonal, "window.seasonal")            \
+    FIELD(window_past, "window.past")                    \
     FIELD(window_base, "window.base")                    \
     FIELD(window_scale, "window.scale")                  \
     FIELD(window_said, "window.said")                    \
@@ -139,8 +140,9 @@ struct Stretch {
 };
 
 // Sizes that the reference's parts fix (learner/history.py, calendar.py, season.py, mix.py, experts.py).
-constexpr int kChanges = 3, kView = kChanges + 2, kWaves = 6, kPeriods = 4, kExperts = 4, kMemories = 2;
-constexpr int kAutoregressionWidth = 1 + kView + kWaves + kPeriods;
+constexpr int kChanges = 3, kView = kChanges + 2, kWaves = 6, kPeriods = 4, kSlow = 2, kPast = kPeriods + kSlow;
+constexpr int kExperts = 4, kMemories = 2;
+constexpr int kAutoregressionWidth = 1 + kView + kWaves + kPast;
 
 // A range of the stored weights, and where it lies among the working ones.
 struct Run {

@@ -11,11 +11,12 @@ namespace LIQUID_ISA {
 
 // What the arrival of targets says about the answers.
 struct Outcome {
-    double surprise = -1.0, anomaly = -1.0;
+    double surprise = -1.0, naive_surprise = -1.0, anomaly = -1.0;
     bool alarm = false;
 };
 
 constexpr double kMaxLogit = 50.0, kMinCurvature = 0.1;  // readout.py
+constexpr double kCertainty = 0.1;                       // experts.py
 
 // Softmax of `count` logits, in place; returns the logarithm of the sum of their exponentials.
 static inline double softmax(double* logits, int count) {
@@ -31,6 +32,14 @@ static inline void probable(double* logits, int count) {
     for (int c = 0; c < count; ++c) logits[c] = logits[c] == logits[c] ? within(logits[c], -kMaxLogit, kMaxLogit) : 0.0;
     softmax(logits, count);
 }
+
+// How many samples the answers of a horizon have waited for the target that has come; and delay.forgetting.
+template <class Real>
+static inline double delay_of(const Plan& plan, const Seat<Real>& seat, int horizon) {
+    if (plan.task == Task::forecast) return static_cast<double>(plan.horizons[horizon]);
+    return 1.0 + static_cast<double>(*seat.row(plan).integer(plan.at.stream_samples) - seat.anchor);
+}
+static inline double delayed_forgetting(double prompt, double delay) { return 1.0 - (1.0 - prompt) / delay; }
 
 // What the experts said about an output: the first's; the others' lie `outputs` apart.
 static inline const double* said_of(const Row& row, int64_t slot, int output) {
@@ -49,12 +58,11 @@ static inline void fill_autoregression(const Row& row, int64_t slot, int output,
     const int horizon = output / plan.tracks, track = output % plan.tracks;
     const Real* view = row.array<Real>(plan.at.window_history) + (slot * plan.tracks + track) * kView;
     const Real* waves = row.array<Real>(plan.at.window_inputs) + (slot + 1) * plan.inputs - kWaves;
-    const Real* seasonal =
-        row.array<Real>(plan.at.window_seasonal) + ((slot * plan.num_horizons + horizon) * plan.tracks + track) * kPeriods;
+    const Real* past = row.array<Real>(plan.at.window_past) + ((slot * plan.num_horizons + horizon) * plan.tracks + track) * kPast;
     *features++ = 1.0;
     for (int i = 0; i < kView; ++i) *features++ = static_cast<double>(view[i]);
     for (int i = 0; i < kWaves; ++i) *features++ = static_cast<double>(waves[i]);
-    for (int i = 0; i < kPeriods; ++i) *features++ = static_cast<double>(seasonal[i]);
+    for (int i = 0; i < kPast; ++i) *features++ = static_cast<double>(past[i]);
 }
 
 // Tile._keep_expert for the outputs of a group: where their weights are not sound, they begin again. `covariance` is null where
@@ -70,7 +78,7 @@ static inline void guard_expert(double* weights, double* covariance, int outputs
 
 // Tile._learn_autoregression for one output.
 template <class Real>
-static inline void learn_autoregression(const Plan& plan, Seat<Real>& seat, int64_t slot, int output, double wanted) {
+static inline void learn_autoregression(const Plan& plan, Seat<Real>& seat, int64_t slot, int output, double delay, double wanted) {
     constexpr int width = kAutoregressionWidth;
     const Row row = seat.row(plan);
     double* weights = row.real(plan.at.autoregression_weights) + output * width;
@@ -78,7 +86,8 @@ static inline void learn_autoregression(const Plan& plan, Seat<Real>& seat, int6
     fill_autoregression<Real>(row, slot, output, seat.wide);
     double error = wanted;
     for (int i = 0; i < width; ++i) error -= weights[i] * seat.wide[i];
-    least_squares_gain(covariance, seat.wide, width, plan.autoregression_forgetting, 1.0, seat.seen, seat.gain);
+    const double forgetting = delayed_forgetting(plan.autoregression_forgetting, delay);
+    least_squares_gain(covariance, seat.wide, width, forgetting, kCertainty / delay, seat.seen, seat.gain);
     error = within(error, -kMaxStepError, kMaxStepError);
     for (int i = 0; i < width; ++i) weights[i] = weights[i] + error * seat.gain[i];
     guard_expert(weights, covariance, 1, width);
@@ -94,11 +103,12 @@ static inline void fill_linear(const Row& row, int64_t slot, int horizon, double
     const bool forecast = plan.task == Task::forecast;
     const int from = forecast ? 2 : 0, to = forecast ? 4 : kView;
     const Real* view = row.array<Real>(plan.at.window_history) + slot * plan.tracks * kView;
-    const Real* seasonal = row.array<Real>(plan.at.window_seasonal) + (slot * plan.num_horizons + horizon) * plan.tracks * kPeriods;
-    for (int track = 0; track < plan.tracks; ++track, view += kView, seasonal += kPeriods) {
+    const Real* past = row.array<Real>(plan.at.window_past) + (slot * plan.num_horizons + horizon) * plan.tracks * kPast;
+    for (int track = 0; track < plan.tracks; ++track, view += kView, past += kPast) {
         for (int i = from; i < to; ++i) *features++ = static_cast<double>(view[i]);
-        *features++ = static_cast<double>(seasonal[0]);
-        *features++ = static_cast<double>(seasonal[3]);
+        *features++ = static_cast<double>(past[0]);
+        *features++ = static_cast<double>(past[3]);
+        for (int i = kPeriods; i < kPast; ++i) *features++ = static_cast<double>(past[i]);
     }
     *features = 1.0;
 }
@@ -112,7 +122,7 @@ static inline double class_curvature(const double* probabilities, int classes) {
 
 // Tile._learn_linear for one horizon, whose answers were about the sample in `slot`.
 template <class Real>
-static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int horizon) {
+static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int horizon, double delay) {
     const Row row = seat.row(plan);
     const int width = plan.linear_features, tracks = plan.tracks, first = horizon * tracks;
     double* const weights = row.real(plan.at.linear_weights) + static_cast<int64_t>(first) * width;
@@ -133,7 +143,8 @@ static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int h
     double power = 1.0, *covariance = nullptr;
     if (plan.exact_linear) {
         covariance = row.real(plan.at.linear_covariance) + horizon * static_cast<int64_t>(triangle(width));
-        least_squares_gain(covariance, seat.wide, width, plan.forgetting, curvature, seat.seen, seat.gain);
+        least_squares_gain(covariance, seat.wide, width, delayed_forgetting(plan.forgetting, delay), curvature * (kCertainty / delay),
+                           seat.seen, seat.gain);
     } else {
         power += dot(seat.wide, seat.wide, width);
     }
@@ -175,7 +186,7 @@ static inline void watch(const Plan& plan, Seat<Real>& seat, int64_t seq, Outcom
     if (outcome.surprise < 0) return;
     const Row row = seat.row(plan);
     outcome.alarm = update_drift(row, outcome.surprise);
-    doubt(plan, seat, update_surge(row, outcome.surprise) * (outcome.alarm ? plan.drift_inflation : 1.0));
+    doubt(plan, seat, update_surge(row, outcome.surprise, outcome.naive_surprise) * (outcome.alarm ? plan.drift_inflation : 1.0));
     if (outcome.alarm) {
         ++*row.integer(plan.at.stream_drifts);
         *row.integer(plan.at.stream_last_drift_seq) = seq;
@@ -196,7 +207,8 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
         const int64_t age = forecast ? plan.horizons[h] : 0;
         const int64_t number = seat.anchor - age;
         const int64_t slot = modulo(number, plan.window_length);
-        double errors = 0.0, naive_errors = 0.0, distances = 0.0;
+        const double delay = delay_of(plan, seat, h);
+        double errors = 0.0, naive_errors = 0.0, distances = 0.0, naive_distances = 0.0;
         int known = 0;
         for (int j = 0; j < plan.targets; ++j) {
             const int output = h * plan.targets + j;
@@ -217,6 +229,7 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
             errors += std::fabs(error);
             naive_errors += std::fabs(residual);
             distances += smaller(safe_divide(std::fabs(error), scale), kMaxResidual);
+            naive_distances += smaller(safe_divide(std::fabs(residual), scale), kMaxResidual);
             if (scale > 0) {
                 seat.scaled[output] = 1;
                 seat.learns = true;
@@ -224,17 +237,20 @@ static Outcome settle_values(const Plan& plan, Seat<Real>& seat, int64_t seq, co
                 worst = larger(worst, safe_divide(std::fabs(error), half_width));
                 if (!frozen) {
                     update_mix(row, output, seat.target[output], said_of(row, slot, output), mixed_of(row, slot, output));
-                    learn_autoregression(plan, seat, slot, output, seat.target[output]);
+                    learn_autoregression(plan, seat, slot, output, delay, seat.target[output]);
                 }
                 update_radius(row, output, std::fabs(error) > half_width);
             }
             update_square(row.integer(at.residual_count)[output], row.real(at.residual_square)[output], residual,
                           plan.scaler_rate);
         }
-        if (!frozen) learn_linear(plan, seat, slot, h);
+        if (!frozen) learn_linear(plan, seat, slot, h, delay);
         if (known > 0) {
             update_errors(row, h, errors / known, naive_errors / known);
-            if (outcome.surprise < 0) outcome.surprise = distances / known;
+            if (outcome.surprise < 0) {
+                outcome.surprise = distances / known;
+                outcome.naive_surprise = naive_distances / known;
+            }
         }
     }
     if (worst >= 0) outcome.anomaly = update_anomaly(row, smaller(worst, kMaxTargetDistance), farthest);
@@ -251,6 +267,7 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
     const double* probabilities = row.real(at.window_prediction) + slot * plan.outputs;
     const double* base = row.real(at.window_base) + slot * plan.tracks;
     const bool frozen = is_frozen(row);
+    const double delay = delay_of(plan, seat, 0);
     int likeliest = 0, guessed = 0;
     double probability = 0.0, farthest = 0.0;
     for (int c = 0; c < plan.outputs; ++c) {
@@ -263,19 +280,20 @@ static Outcome settle_class(const Plan& plan, Seat<Real>& seat, int64_t seq, dou
         if (!frozen) {
             const double wanted = seat.target[c] - base[c];
             update_mix(row, c, wanted, said_of(row, slot, c), mixed_of(row, slot, c));
-            learn_autoregression(plan, seat, slot, c, wanted);
+            learn_autoregression(plan, seat, slot, c, delay, wanted);
         }
         update_radius(row, c, false);
         farthest = larger(farthest, update_level(row, c, seat.target[c]));
         update_square(row.integer(at.residual_count)[c], row.real(at.residual_square)[c], 0.0, plan.scaler_rate);
     }
-    if (!frozen) learn_linear(plan, seat, slot, 0);
+    if (!frozen) learn_linear(plan, seat, slot, 0, delay);
     seat.learns = true;
     const double error = likeliest != label ? 1.0 : 0.0;
     const double naive = guessed != label ? 1.0 : 0.0;
     update_errors(row, 0, error, naive);
     Outcome outcome;
     outcome.surprise = error;
+    outcome.naive_surprise = naive;
     outcome.anomaly = update_anomaly(row, class_distance(probability, plan.outputs), farthest);
     watch(plan, seat, seq, outcome);
     return outcome;

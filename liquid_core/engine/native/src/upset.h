@@ -22,6 +22,7 @@ static inline void visit_kept(const Plan& plan, Visit visit) {
     visit(at.history_mean, plan.tracks);
     visit(at.history_variance, plan.tracks);
     visit(at.history_change_square, plan.tracks);
+    visit(at.history_slow, plan.tracks * kSlow);
     visit(at.guess_mean_error, plan.tracks);
     visit(at.guess_last_error, plan.tracks);
     visit(at.conformal_radius, plan.outputs);
@@ -29,8 +30,8 @@ static inline void visit_kept(const Plan& plan, Visit visit) {
     visit(at.anomaly_recent, 1);
     visit(at.anomaly_usual, 1);
     visit(at.anomaly_level, plan.tracks);
-    visit(at.surge_recent, 1);
-    visit(at.surge_usual, 1);
+    visit(at.surge_recent, 2);
+    visit(at.surge_usual, 2);
 }
 
 // upset.farthest of one stream.

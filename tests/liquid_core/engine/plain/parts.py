@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from liquid_core.learner import guess, rls
-from liquid_core.learner.history import HALF_AGE
+from liquid_core.learner.history import HALF_AGE, SLOW
 from liquid_core.types import FloatArray
 
 DAY, WEEK = 86_400.0, 604_800.0
@@ -35,11 +35,11 @@ class LeastSquares:
         self.covariance = rls.PRIOR * np.eye(num_features)
 
     def learn(
-        self, features: FloatArray, errors: dict[int, float], forgetting: float, *, curvature: float = 1.0
+        self, features: FloatArray, errors: dict[int, float], forgetting: float, told: float, curvature: float = 1.0
     ) -> None:
-        """Move the weights by the errors of the outputs that have one."""
+        """Move the weights by the errors of the outputs that have one, as far as these have told something."""
         seen = self.covariance @ features
-        gain = seen / (forgetting / curvature + features @ seen)
+        gain = seen / (forgetting / (curvature * told) + features @ seen)
         self.covariance = (self.covariance - np.outer(gain, seen)) / forgetting
         self.cap()
         for output, error in errors.items():
@@ -60,6 +60,7 @@ class Track:
         self.capped: list[float] = []
         self.moves: list[float] = []
         self.changes = CappedSquares()
+        self.slow = [0.0] * len(SLOW)
 
     def take(self, value: float) -> None:
         if self.seen:
@@ -67,6 +68,8 @@ class Track:
             self.changes.add(self.moves[-1])
         self.capped.append(self.within_reach(value))
         self.seen.append(value)
+        for place, reach in enumerate(SLOW):
+            self.slow[place] += max(1 / len(self.seen), 1 / reach) * (self.capped[-1] - self.slow[place])
 
     def within_reach(self, value: float) -> float:
         reach = 10 * self.deviation() if len(self.seen) >= 10 else 0.0

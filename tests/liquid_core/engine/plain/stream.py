@@ -16,7 +16,7 @@ from torch import Tensor
 
 from liquid_core import Cell, ModelSpec, build_cell
 from liquid_core.learner import conformal, mix, season
-from liquid_core.learner.experts import LINEAR_PERIODS, linear_view
+from liquid_core.learner.experts import CERTAINTY, LINEAR_PAST, PAST, linear_view
 from liquid_core.spec import PageHinkleySpec
 from liquid_core.types import FloatArray
 
@@ -44,10 +44,10 @@ class PlainStream(ABC):
         with torch.no_grad():
             for name, parameter in self.cell.named_parameters():
                 parameter *= self.masks.get(name, 1)
-        width = 3 * spec.num_features + 6 + (len(linear_view(spec)) + 2) * len(self.tracks) + 1
+        width = 3 * spec.num_features + 6 + (len(linear_view(spec)) + len(LINEAR_PAST)) * len(self.tracks) + 1
         self.readouts = [LeastSquares(len(self.tracks), self.cell.output_size + 1) for _ in self.horizons]
         self.linear = [LeastSquares(len(self.tracks), width) for _ in self.horizons]
-        self.autoregression = [LeastSquares(1, 16) for _ in self.outputs]
+        self.autoregression = [LeastSquares(1, 12 + PAST) for _ in self.outputs]
         self.adam = {n: (torch.zeros_like(p), torch.zeros_like(p)) for n, p in self.cell.named_parameters()}
         self.updates = 0
         self.times: list[float] = []
@@ -63,7 +63,7 @@ class PlainStream(ABC):
         self.unusual = Unusual(self.tracks, spec.learner.scaler_rate)
         self.errors: list[list[tuple[float, float]]] = [[] for _ in self.horizons]
         self.watched: list[float] = []
-        self.surprises: list[float] = []
+        self.surprises: list[tuple[float, float]] = []
         self.inputs: list[Tensor] = [torch.empty(0)]
         self.elapsed = [NAN]
         self.hidden: list[Tensor] = [torch.zeros(1, self.cell.state_size, dtype=torch.float64)]
@@ -105,6 +105,10 @@ class PlainStream(ABC):
         """The answer that waited for a target which came with sample `number`, or for its label."""
         return self.answers[number - self.outputs[output][0]][output]
 
+    def delay(self, number: int, horizon: int) -> int:
+        """How many samples an answer waited for a target that came with sample `number`, or is its label."""
+        return horizon or len(self.answers) - number
+
     def teach(self, number: int, targets: dict[int, float], wanted: dict[int, float]) -> dict[int, float]:
         """Experts and their mix learn; what the linear one said before.
 
@@ -115,7 +119,9 @@ class PlainStream(ABC):
             past = self.past(number, output)
             self.judge(output, value, past)
             expert, seen = self.autoregression[output], past["autoregression"]
-            expert.learn(seen, {0: value - expert.weights[0] @ seen}, self.learner.autoregression_forgetting)
+            delay = self.delay(number, self.outputs[output][0])
+            forgetting = 1 - (1 - self.learner.autoregression_forgetting) / delay
+            expert.learn(seen, {0: value - expert.weights[0] @ seen}, forgetting, CERTAINTY / delay)
         for index, expert in enumerate(self.linear):
             first = index * len(self.tracks)
             known = {o: target for o, target in targets.items() if first <= o < first + len(self.tracks)}
@@ -124,7 +130,9 @@ class PlainStream(ABC):
                 here = {output: float(expert.weights[output - first] @ seen) for output in known}
                 errors, curvature = self.slopes(here, known)
                 by_row = {output - first: error for output, error in errors.items()}
-                expert.learn(seen, by_row, self.learner.forgetting, curvature=curvature)
+                delay = self.delay(number, self.horizons[index])
+                forgetting = 1 - (1 - self.learner.forgetting) / delay
+                expert.learn(seen, by_row, forgetting, CERTAINTY / delay, curvature)
                 words |= here
         return words
 
@@ -152,12 +160,12 @@ class PlainStream(ABC):
             if weight.sum() > 0:
                 self.shares[output][index] = weight[1:] / weight.sum()
 
-    def watch(self, surprise: float) -> bool:
+    def watch(self, surprise: float, naive_surprise: float) -> bool:
         """Page-Hinkley over all surprises since the last alarm, its sums made anew each time."""
         if surprise < 0:
             return False
         self.watched.append(surprise)
-        self.surprises.append(surprise)
+        self.surprises.append((surprise, naive_surprise))
         doubt = self.doubt()
         drift, rise, fall = self.learner.drift_spec, 0.0, 0.0
         assert isinstance(drift, PageHinkleySpec)
@@ -180,12 +188,15 @@ class PlainStream(ABC):
 
     def doubt(self) -> float:
         """What the surprises of late say of the readout: how much less it is to be trusted, from all of them anew."""
-        recent = usual = 0.0
-        for n, surprise in enumerate(self.surprises):
-            square = surprise**2 if n < 20 else min(surprise**2, 9 * usual)
-            recent += max(1 / (n + 1), 0.07) * (square - recent)
-            usual += max(1 / (n + 1), 0.002) * (square - usual)
-        return 1.0 if len(self.surprises) < 50 or usual == 0 else 1.0 + 0.1 * max(recent / usual - 3.0, 0.0)
+        recent, usual = np.zeros(2), np.zeros(2)
+        for n, both in enumerate(self.surprises):
+            squares = np.square(both) if n < 20 else np.minimum(np.square(both), 9 * usual)
+            recent += max(1 / (n + 1), 0.07) * (squares - recent)
+            usual += max(1 / (n + 1), 0.002) * (squares - usual)
+        if len(self.surprises) < 50 or usual[0] == 0:
+            return 1.0
+        busier = max(recent[1] / usual[1], 1.0) if usual[1] else 1.0
+        return float(1.0 + 0.2 * max(recent[0] / usual[0] / math.sqrt(busier) - 3.0, 0.0))
 
     # 3. learn
 
@@ -206,6 +217,8 @@ class PlainStream(ABC):
         norm = math.sqrt(sum(float((g * g).sum()) for g in masked))
         clip = min(1.0, self.learner.clip_norm / norm) if norm else 1.0
         self.updates += 1
+        delays = [self.delay(number, self.outputs[output][0]) for output in targets]
+        rate = 2 * self.learner.learning_rate / (1 + len(delays) / sum(1 / delay for delay in delays))
         with torch.no_grad():
             for name, parameter, gradient in zip(names, parameters, masked, strict=True):
                 m, v = self.adam[name]
@@ -214,14 +227,16 @@ class PlainStream(ABC):
                 self.adam[name] = m, v
                 m_hat = m / (1 - self.learner.beta1**self.updates)
                 v_hat = v / (1 - self.learner.beta2**self.updates)
-                parameter -= self.learner.learning_rate * m_hat / (v_hat.sqrt() + self.learner.epsilon)
+                parameter -= rate * m_hat / (v_hat.sqrt() + self.learner.epsilon)
         errors, curvature = self.slopes({o: word.item() for o, word in said.items()}, targets)
         for index, (part, horizon) in enumerate(zip(self.readouts, self.horizons, strict=True)):
             first = index * len(self.tracks)
             by_row = {o - first: error for o, error in errors.items() if first <= o < first + len(self.tracks)}
             if by_row:
                 features = seen[horizon].detach().numpy()
-                part.learn(features, by_row, self.learner.forgetting, curvature=curvature)
+                delay = self.delay(number, horizon)
+                forgetting = 1 - (1 - self.learner.forgetting) / delay
+                part.learn(features, by_row, forgetting, 1 / delay, curvature)
 
     # 1., 4. and 5.: impute and scale, advance, predict
 
@@ -243,7 +258,7 @@ class PlainStream(ABC):
             apart = self.apart(horizon, bases, scales)
             near = np.clip(apart, -5.0, 5.0)
             views_of_linear = [np.array(view)[[*linear_view(self.spec)]] for view in views]
-            of_tracks = [[*view, *past[[*LINEAR_PERIODS]]] for view, past in zip(views_of_linear, near, strict=True)]
+            of_tracks = [[*view, *past[[*LINEAR_PAST]]] for view, past in zip(views_of_linear, near, strict=True)]
             linear = np.concatenate([inputs, *of_tracks, [1.0]])
             words = self.linear[index].weights @ linear
             from_linear = self.spoken(words, bases)
@@ -272,13 +287,16 @@ class PlainStream(ABC):
         return answers
 
     def apart(self, horizon: int, bases: list[float], scales: list[float]) -> FloatArray:
-        """How far the targets were from the naive guess whole periods before: `(tracks, periods)`, in scales."""
-        found = np.zeros((len(self.tracks), len(season.PERIODS_BACK)))
+        """How far the targets were from the naive guess whole periods before and on average: `(tracks, PAST)`, in
+        scales."""
+        found = np.zeros((len(self.tracks), PAST))
         lag = self.season.lag(self.times, self.gap)
         for track, (base, scale) in enumerate(zip(bases, scales, strict=True)):
             for place, periods in enumerate(season.PERIODS_BACK):
                 past = self.season.back(horizon, lag, periods, track)
                 found[track, place] = (past - base) / scale if past is not None and scale else 0.0
+            if scale:
+                found[track, len(season.PERIODS_BACK) :] = (np.array(self.tracks[track].slow) - base) / scale
         return found
 
     def waves(self, t: float) -> list[float]:

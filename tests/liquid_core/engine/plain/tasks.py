@@ -51,7 +51,7 @@ class ValueStream(PlainStream):
     def settle(self, number: int, truths: dict[int, float]) -> dict[str, Any]:
         """Hold what came with sample `number`, or as its label, against the answers that waited for it."""
         targets: dict[int, float] = {}
-        by_horizon: dict[int, list[tuple[float, float, float]]] = {}
+        by_horizon: dict[int, list[tuple[float, ...]]] = {}
         worst = -1.0
         for output, truth in truths.items():
             past = self.past(number, output)
@@ -62,16 +62,17 @@ class ValueStream(PlainStream):
                 self.radius[output] *= 1 + conformal.STEP * (missed - (1 - self.learner.coverage))
                 worst = max(worst, error / past["half_width"])
             self.residuals[output].add(residual)
-            distance = min(error / past["scale"], 10.0) if past["scale"] else 0.0
-            by_horizon.setdefault(output // len(self.tracks), []).append((error, abs(residual), distance))
+            scaled = [min(size / past["scale"], 10.0) if past["scale"] else 0.0 for size in (error, abs(residual))]
+            by_horizon.setdefault(output // len(self.tracks), []).append((error, abs(residual), *scaled))
         words = self.teach(number, targets, targets)
         for index, found in by_horizon.items():
-            error, naive, _ = np.mean(found, axis=0)
+            error, naive, *_ = np.mean(found, axis=0)
             self.errors[index].append((error, naive))
-        surprise = float(np.mean([d for _, _, d in by_horizon[min(by_horizon)]])) if by_horizon else -1.0
+        nearest = np.mean(by_horizon[min(by_horizon)], axis=0).tolist() if by_horizon else [-1.0] * 4
+        surprise, naive_surprise = nearest[2:]
         # The shortest horizon knows a target if any does.
         score = self.unusual.score(worst, {o: truth for o, truth in truths.items() if o < len(self.tracks)})
-        alarm = self.watch(surprise)
+        alarm = self.watch(surprise, naive_surprise)
         if len(self.hidden) - 1 >= self.learner.warmup and targets:
             self.learn(number, targets, words)
         return {"surprise": surprise, "anomaly": score, "drift": alarm}
@@ -207,7 +208,7 @@ class PlainClassification(LabelStream):
         )
         self.errors[0].append((wrong, naive))
         score = self.unusual.score(odds_distance(answers[truth]["prediction"], len(answers)), targets)
-        alarm = self.watch(wrong)
+        alarm = self.watch(wrong, naive)
         if len(self.hidden) - 1 >= self.learner.warmup:
             self.learn(number, targets, words)
         return {"surprise": wrong, "anomaly": score, "drift": alarm}
