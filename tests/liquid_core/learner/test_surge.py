@@ -73,8 +73,8 @@ def test_the_factor_follows_from_the_two_means() -> None:
 def test_busy_hours_are_no_surge() -> None:
     """Where the naive guess errs that much more as well, it takes more."""
     _, surge = run(noise(2000), naive=2 * noise(2000, seed=3))
-    alone, _ = run(2.5 * noise(60, seed=1), surge, naive=2 * noise(60, seed=4))
-    together, _ = run(2.5 * noise(60, seed=1), surge, naive=5 * noise(60, seed=4))
+    alone, _ = run(4 * noise(60, seed=1), surge, naive=2 * noise(60, seed=4))
+    together, _ = run(4 * noise(60, seed=1), surge, naive=8 * noise(60, seed=4))
 
     assert (alone > 1.0).sum() > 10
     assert (together == 1.0).all()
