@@ -87,7 +87,7 @@ def test_on_a_random_walk_it_is_nearly_as_good_as_persistence(ratios: FloatArray
 
 
 def test_on_random_walks_the_default_model_is_as_good_as_persistence(make_engine: Any) -> None:
-    """On average within 1 % from the first sample on, and .5 % after a few hundred; within 2 % then on each of eight."""
+    """On average within 1 % from the first sample on, and .5 % after a few hundred; on each of them within 2 %."""
     x = np.stack([walk(seed) for seed in range(8)], axis=1)
     predictions, _ = answers(make_engine, ModelSpec(task="forecast", features=("a", "b")), x)
     errors, naive = (np.abs(said[:-1] - x[1:]).mean(axis=2) for said in (predictions, x))
