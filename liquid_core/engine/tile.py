@@ -222,13 +222,17 @@ class Tile:
         self._linear = (weights * np.repeat(seen, tracks, axis=1)).sum(axis=2)
         error: FloatArray = settled.wanted - self._linear
         curvature: FloatArray = np.ones(first.shape)
+        told = experts.CERTAINTY / delays[:, ::tracks]
         if self._spec.task == "classification":
             probability = readout.softmax(self._linear)
             error, curvature = settled.target - probability, readout.class_curvature(probability)[:, None]
+        else:
+            told = told * experts.credence(error, settled.scaled, first.shape[1])
         error = np.where(settled.scaled, error, 0.0)
-        told = experts.CERTAINTY / delays[:, ::tracks] if self._network.sizes.exact_linear else None
-        forgetting = delay.forgetting(learner.forgetting, delays[:, ::tracks])
-        relearned, after = self._relearn(weights, covariance, seen, error, curvature, forgetting, told)
+        forgetting, exact = delay.forgetting(learner.forgetting, delays[:, ::tracks]), self._network.sizes.exact_linear
+        relearned, after = self._relearn(
+            weights, covariance, seen, error, curvature, forgetting, told if exact else None
+        )
         known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
         self._keep_expert("linear", relearned, after, known)
 

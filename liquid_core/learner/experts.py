@@ -10,9 +10,10 @@ import numpy as np
 
 from liquid_core.learner.calendar import WAVES
 from liquid_core.learner.history import SLOW, VIEW
+from liquid_core.learner.part import safe_divide
 from liquid_core.learner.season import PERIODS_BACK
 from liquid_core.spec import ModelSpec
-from liquid_core.types import FloatArray
+from liquid_core.types import BoolArray, FloatArray
 
 #: Where a target was before, as far from where it is now: whole periods back, and the slow means.
 PAST = len(PERIODS_BACK) + len(SLOW)
@@ -25,6 +26,9 @@ LINEAR_PAST = (0, 3, *range(len(PERIODS_BACK), PAST))
 #: What a target tells the linear experts, in units of its own scale: as much as one with noise of ten times its size.
 #: They have many weights, most of them small, and must not take the noise of the first thousand samples for them.
 CERTAINTY = 0.1
+#: An error of the linear expert beyond this many scales teaches it by its size and not by the square of that: of what
+#: happens once in a while it would make a rule (Huber 1964, by weights).
+WIDE = 1.0
 
 
 def linear_view(spec: ModelSpec) -> tuple[int, ...]:
@@ -51,6 +55,15 @@ def linear_features(spec: ModelSpec, inputs: FloatArray, history: FloatArray, pa
     return np.concatenate([inputs, flat, np.ones((*flat.shape[:2], 1))], axis=2, dtype=np.float64)
 
 
+def credence(error: FloatArray, known: BoolArray, num_horizons: int) -> FloatArray:
+    """What a horizon's targets count for the linear expert, `(batch, horizons)`, after its `error` at those that are
+    `known`, `(batch, outputs)`: one, and less the wider it was."""
+    grouped = (error.shape[0], num_horizons, -1)
+    square = np.where(known, error * error, 0.0).reshape(grouped).sum(axis=2)
+    size = np.sqrt(safe_divide(square, known.reshape(grouped).sum(axis=2).astype(np.float64)))
+    return np.where(size > WIDE, WIDE / np.where(size > WIDE, size, 1.0), 1.0)
+
+
 def autoregression_features(history: FloatArray, past: FloatArray, calendar: FloatArray) -> FloatArray:
     """Features of the autoregression, `(batch, outputs, AUTOREGRESSION_WIDTH)`.
 
@@ -70,7 +83,9 @@ __all__ = [
     "CERTAINTY",
     "LINEAR_PAST",
     "PAST",
+    "WIDE",
     "autoregression_features",
+    "credence",
     "linear_features",
     "linear_view",
     "num_linear_features",

@@ -13,7 +13,9 @@ from liquid_core.learner.experts import (
     AUTOREGRESSION_WIDTH,
     LINEAR_PAST,
     PAST,
+    WIDE,
     autoregression_features,
+    credence,
     linear_features,
     linear_view,
     num_linear_features,
@@ -79,3 +81,13 @@ def test_features_are_float64() -> None:
 
     assert linear_features(spec, inputs, history, past).dtype == np.float64
     assert autoregression_features(history[0], past[0], drawn(1, 1, WAVES)).dtype == np.float64
+
+
+def test_what_was_wide_off_counts_for_less() -> None:
+    """A horizon's errors together, of targets that came: what they pull by grows with their size, not its square."""
+    errors = np.array([[0.5, -0.5, 3.0, 4.0], [0.0, 9.0, 30.0, -40.0]])
+    known = np.array([[True, True, True, True], [True, False, True, True]])
+    found = credence(errors, known, 2)
+
+    np.testing.assert_allclose(found, [[1.0, WIDE / np.sqrt(12.5)], [1.0, WIDE / np.sqrt(1250.0)]])
+    assert credence(errors, np.zeros_like(known), 2).tolist() == [[1.0, 1.0]] * 2

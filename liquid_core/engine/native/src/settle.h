@@ -16,7 +16,7 @@ struct Outcome {
 };
 
 constexpr double kMaxLogit = 50.0, kMinCurvature = 0.1;  // readout.py
-constexpr double kCertainty = 0.1;                       // experts.py
+constexpr double kCertainty = 0.1, kWide = 1.0;          // experts.py
 
 // Softmax of `count` logits, in place; returns the logarithm of the sum of their exponentials.
 static inline double softmax(double* logits, int count) {
@@ -120,6 +120,20 @@ static inline double class_curvature(const double* probabilities, int classes) {
     return larger(largest * (static_cast<double>(classes) / (classes - 1.0)), kMinCurvature);
 }
 
+// experts.credence of the outputs of one horizon, the first of which is `first`.
+template <class Real>
+static inline double credence(const Seat<Real>& seat, int first, int tracks) {
+    double square = 0.0, known = 0.0;
+    for (int o = first; o < first + tracks; ++o) {
+        if (!seat.scaled[o]) continue;
+        const double error = seat.target[o] - seat.linear[o];
+        square += error * error;
+        known += 1.0;
+    }
+    const double size = std::sqrt(safe_divide(square, known));
+    return size > kWide ? kWide / size : 1.0;
+}
+
 // Tile._learn_linear for one horizon, whose answers were about the sample in `slot`.
 template <class Real>
 static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int horizon, double delay) {
@@ -142,8 +156,9 @@ static void learn_linear(const Plan& plan, Seat<Real>& seat, int64_t slot, int h
     }
     double power = 1.0, *covariance = nullptr;
     if (plan.exact_linear) {
+        const double told = kCertainty / delay * (plan.task == Task::classification ? 1.0 : credence(seat, first, tracks));
         covariance = row.real(plan.at.linear_covariance) + horizon * static_cast<int64_t>(triangle(width));
-        least_squares_gain(covariance, seat.wide, width, delayed_forgetting(plan.forgetting, delay), curvature * (kCertainty / delay),
+        least_squares_gain(covariance, seat.wide, width, delayed_forgetting(plan.forgetting, delay), curvature * told,
                            seat.seen, seat.gain);
     } else {
         power += dot(seat.wide, seat.wide, width);

@@ -132,9 +132,14 @@ class PlainStream(ABC):
                 by_row = {output - first: error for output, error in errors.items()}
                 delay = self.delay(number, self.horizons[index])
                 forgetting = 1 - (1 - self.learner.forgetting) / delay
-                expert.learn(seen, by_row, forgetting, CERTAINTY / delay, curvature)
+                expert.learn(seen, by_row, forgetting, CERTAINTY / delay * self.credence(errors), curvature)
                 words |= here
         return words
+
+    def credence(self, errors: dict[int, float]) -> float:
+        """Wide errors of the linear expert count by their size: of values, not of probabilities."""
+        size = math.sqrt(np.mean(np.square(list(errors.values()))))
+        return 1 / size if size > 1 and self.spec.task != "classification" else 1.0
 
     def judge(self, output: int, wanted: float, past: Answer) -> None:
         """How much each expert would have been better than the mix, and what share follows from all such times."""
