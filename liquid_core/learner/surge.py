@@ -31,7 +31,9 @@ MAX_SQUARE = 9.0
 FIRST_LIMITED, FIRST_SURGE = 20, 50
 #: A surge begins where the recent squared error is so many times the usual one; what is above, times `DOUBT`, is by how
 #: much the covariance grows with a sample.
-BEGINNING, DOUBT = 3.0, 0.2
+BEGINNING, DOUBT = 3.0, 0.4
+#: It grows no further with one sample.
+MAX_GROWTH = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Surge:
         """Factor by which the covariance grows with this sample, `(batch,)`; one where there is no surge."""
         grown = safe_divide(self.recent, self.usual)
         above = np.maximum(grown[:, 0] / np.sqrt(np.maximum(grown[:, 1], 1.0)) - BEGINNING, 0.0)
-        return np.where(self.count >= FIRST_SURGE, 1.0 + DOUBT * above, 1.0)
+        return np.where(self.count >= FIRST_SURGE, np.minimum(1.0 + DOUBT * above, MAX_GROWTH), 1.0)
 
 
 __all__ = ["Surge"]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from liquid_core.learner.surge import BEGINNING, DOUBT, FIRST_SURGE, MAX_SQUARE, RECENT_RATE, Surge
+from liquid_core.learner.surge import BEGINNING, DOUBT, FIRST_SURGE, MAX_GROWTH, MAX_SQUARE, RECENT_RATE, Surge
 from liquid_core.types import FloatArray
 
 
@@ -62,12 +62,12 @@ def test_one_wild_error_is_no_surge() -> None:
 
 
 def test_the_factor_follows_from_the_two_means() -> None:
-    recent = np.array([[5.0, 1.0], [3.0, 1.0], [2.0, 1.0], [8.0, 4.0], [8.0, 0.1]])
+    recent = np.array([[4.0, 1.0], [3.0, 1.0], [2.0, 1.0], [8.0, 4.0], [8.0, 0.1]])
     usual = np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
     surge = Surge(count=np.array([FIRST_SURGE] * 5), recent=recent, usual=usual)
 
-    by = [5.0 - BEGINNING, 0.0, 0.0, 4.0 - BEGINNING, 8.0 - BEGINNING]
-    np.testing.assert_allclose(surge.doubt(), [1.0 + DOUBT * above for above in by])
+    by = [4.0 - BEGINNING, 0.0, 0.0, 4.0 - BEGINNING, 8.0 - BEGINNING]
+    np.testing.assert_allclose(surge.doubt(), [min(1.0 + DOUBT * above, MAX_GROWTH) for above in by])
 
 
 def test_busy_hours_are_no_surge() -> None:
@@ -94,7 +94,7 @@ def test_the_unit_of_the_errors_does_not_matter(errors: list[float], power: int)
     if all(error == 0 or error > 1e-100 for error in errors):
         np.testing.assert_array_equal(scaled, factors)
     assert (factors >= 1.0).all()
-    assert (factors <= 1.0 + DOUBT / RECENT_RATE * MAX_SQUARE * 10).all()
+    assert (factors <= MAX_GROWTH).all()
 
 
 def test_where_nothing_was_observed_nothing_changes() -> None:

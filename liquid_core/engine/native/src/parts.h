@@ -25,7 +25,7 @@ constexpr double kHalfScore = 3.0, kMaxStanding = 10.0, kMaxTargetDistance = 1e6
 constexpr double kUsualFloor[3] = {1.0, 0.01, 0.01}, kLeastSurprise = 0.04;
 constexpr double kMaxWeight = 1e3;                                            // guard.py
 constexpr double kRecentRate = 0.01;                                          // metrics/prequential.py, anomaly.py
-constexpr double kSurgeRate = 0.07, kUsualRate = 0.002, kMaxSurgeSquare = 9.0, kSurgeBeginning = 3.0, kSurgeDoubt = 0.2;
+constexpr double kSurgeRate = 0.07, kUsualRate = 0.002, kMaxSurgeSquare = 9.0, kSurgeBeginning = 3.0, kSurgeDoubt = 0.4, kMaxGrowth = 1.5;
 constexpr int64_t kFirstLimited = 20, kFirstSurge = 50;                       // surge.py
 
 // The arrays of one row.
@@ -207,7 +207,8 @@ static inline double update_surge(const Row& row, double error, double naive_err
     }
     ++count;
     if (count < kFirstSurge) return 1.0;
-    return 1.0 + kSurgeDoubt * larger(grown[0] / std::sqrt(larger(grown[1], 1.0)) - kSurgeBeginning, 0.0);
+    const double above = larger(grown[0] / std::sqrt(larger(grown[1], 1.0)) - kSurgeBeginning, 0.0);
+    return smaller(1.0 + kSurgeDoubt * above, kMaxGrowth);
 }
 
 // Guess.update for one target; `mean_then` and `last_then` are the guesses of when the sample came.

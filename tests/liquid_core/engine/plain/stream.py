@@ -201,7 +201,7 @@ class PlainStream(ABC):
         if len(self.surprises) < 50 or usual[0] == 0:
             return 1.0
         busier = max(recent[1] / usual[1], 1.0) if usual[1] else 1.0
-        return float(1.0 + 0.2 * max(recent[0] / usual[0] / math.sqrt(busier) - 3.0, 0.0))
+        return float(min(1.0 + 0.4 * max(recent[0] / usual[0] / math.sqrt(busier) - 3.0, 0.0), 1.5))
 
     # 3. learn
 
