@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from liquid_core.control import NOT_KEPT
 from liquid_core.learner.mix import EXPERTS, shares_in_answer
 from liquid_core.spec import ModelSpec
 from liquid_core.types import FloatArray
@@ -70,9 +71,12 @@ def detector(spec: ModelSpec, alarm: bool) -> str | None:
 def stored_answer(
     spec: ModelSpec, arrays: Mapping[str, NDArray[Any]], seq: int
 ) -> tuple[list[Prediction], float | None, str | None] | None:
-    """The answer that sample `seq` got, from a row's arrays; `None` where it is no longer kept."""
+    """The answer that sample `seq` got, from a row's arrays.
+
+    `None` where it is no longer kept, or is about other targets than the spec's: the sample came before it.
+    """
     found = np.flatnonzero(arrays["answers.seq"] == seq)
-    if not len(found):
+    if not len(found) or (arrays["answers.half_width"][found[0]] == NOT_KEPT).any():
         return None
     slot = found[0]
     made = predictions(spec, *(arrays[f"answers.{name}"][slot] for name in ("prediction", "median", "half_width")))

@@ -92,6 +92,19 @@ async def test_a_spec_is_patched(http: httpx.AsyncClient) -> None:
     assert reset.json()["spec"]["learner"]["window"] == 3
 
 
+async def test_an_answer_about_other_targets_is_not_given_again(http: httpx.AsyncClient) -> None:
+    """A sample from before the spec remains a repeat, and what was said of it then is no longer an answer."""
+    sample = {"seq": 13, "t": 780.0, "x": [0.5]}
+    first = await http.post("/v1/streams/pump-7/samples", json={"samples": [sample]})
+    changed = await http.patch("/v1/streams/pump-7", json={"horizon": [1, 2, 5]})
+    again = await http.post("/v1/streams/pump-7/samples", json={"samples": [sample]})
+
+    assert (first.status_code, changed.status_code, again.status_code) == (200, 200, 200)
+    assert first.json()["results"][0]["predictions"]
+    assert again.json()["results"][0]["duplicate"]
+    assert not again.json()["results"][0].get("predictions")
+
+
 async def test_a_state_goes_from_server_to_server(http: httpx.AsyncClient) -> None:
     """What one gives the other takes, also by PUT on the same stream; then both say the same."""
     state = await http.get("/v1/streams/pump-7/state")
