@@ -273,13 +273,13 @@ class LearnerSpec(_SpecStruct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     #: Samples that TBPTT unrolls behind each horizon's newest target.
     window: int = 8
-    #: Step size of Adam on the cell's weights.
+    #: Step size of Adam on the cell's weights after a prompt target; late ones move them less (`learner/delay.py`).
     learning_rate: float = 4e-4
     #: How the readout learns: exactly, by recursive least squares, or by normalised LMS, which needs no matrix. "auto":
     #: least squares unless the readout is too wide for it.
     readout: Literal["auto", "rls", "lms"] = "auto"
-    #: Recursive least squares: what a sample leaves of the weight of those before it, for the readout and for the
-    #: autoregressive expert.
+    #: Recursive least squares: what a prompt target leaves of the weight of those before it, for readout and linear
+    #: expert and for the autoregressive one; a late target leaves more.
     forgetting: float = 0.99995
     autoregression_forgetting: float = 0.999
     #: LMS: fraction of an error that one step of the readout takes away.
