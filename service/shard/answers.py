@@ -70,16 +70,17 @@ def detector(spec: ModelSpec, alarm: bool) -> str | None:
 
 def stored_answer(
     spec: ModelSpec, arrays: Mapping[str, NDArray[Any]], seq: int
-) -> tuple[list[Prediction], float | None, str | None] | None:
-    """The answer that sample `seq` got, from a row's arrays.
+) -> tuple[list[Prediction] | None, float | None, str | None] | None:
+    """The answer that sample `seq` got, from a row's arrays; `None` where it is no longer kept.
 
-    `None` where it is no longer kept, or is about other targets than the spec's: the sample came before it.
+    It has no predictions where these were about other targets than the spec's, which came after the sample.
     """
     found = np.flatnonzero(arrays["answers.seq"] == seq)
-    if not len(found) or (arrays["answers.half_width"][found[0]] == NOT_KEPT).any():
+    if not len(found):
         return None
     slot = found[0]
-    made = predictions(spec, *(arrays[f"answers.{name}"][slot] for name in ("prediction", "median", "half_width")))
+    said = [arrays[f"answers.{name}"][slot] for name in ("prediction", "median", "half_width")]
+    made = None if (said[-1] == NOT_KEPT).any() else predictions(spec, *said)
     return made, score(arrays["answers.anomaly"][slot]), detector(spec, bool(arrays["answers.drift"][slot]))
 
 

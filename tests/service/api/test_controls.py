@@ -93,7 +93,7 @@ async def test_a_spec_is_patched(http: httpx.AsyncClient) -> None:
 
 
 async def test_an_answer_about_other_targets_is_not_given_again(http: httpx.AsyncClient) -> None:
-    """A sample from before the spec remains a repeat, and what was said of it then is no longer an answer."""
+    """A sample from before the spec is a repeat, as unusual as it was; what was predicted is no answer any more."""
     sample = {"seq": 13, "t": 780.0, "x": [0.5]}
     first = await http.post("/v1/streams/pump-7/samples", json={"samples": [sample]})
     changed = await http.patch("/v1/streams/pump-7", json={"horizon": [1, 2, 5]})
@@ -103,6 +103,8 @@ async def test_an_answer_about_other_targets_is_not_given_again(http: httpx.Asyn
     assert first.json()["results"][0]["predictions"]
     assert again.json()["results"][0]["duplicate"]
     assert not again.json()["results"][0].get("predictions")
+    assert first.json()["results"][0]["anomaly"] is not None
+    assert again.json()["results"][0]["anomaly"] == first.json()["results"][0]["anomaly"]
 
 
 async def test_a_state_goes_from_server_to_server(http: httpx.AsyncClient) -> None:
