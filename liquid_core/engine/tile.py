@@ -210,7 +210,7 @@ class Tile:
         What it said with the weights before, `(batch, outputs)`, is kept: the network learns what that left over.
         """
         arrays, window, lane = self._arrays, self._window, self._lanes[:, None]
-        learner, tracks = self._spec.learner, self._spec.num_tracks
+        tracks = self._spec.num_tracks
         first = slot[:, ::tracks]
         seen = experts.linear_features(
             self._spec,
@@ -229,10 +229,8 @@ class Tile:
         else:
             told = told * experts.credence(error, settled.scaled, first.shape[1])
         error = np.where(settled.scaled, error, 0.0)
-        forgetting, exact = delay.forgetting(learner.forgetting, delays[:, ::tracks]), self._network.sizes.exact_linear
-        relearned, after = self._relearn(
-            weights, covariance, seen, error, curvature, forgetting, told if exact else None
-        )
+        exact = self._network.sizes.exact_linear
+        relearned, after = self._relearn(weights, covariance, seen, error, curvature, delays, told if exact else None)
         known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
         self._keep_expert("linear", relearned, after, known)
 
@@ -257,7 +255,7 @@ class Tile:
         seen: FloatArray,
         error: FloatArray,
         curvature: FloatArray,
-        forgetting: FloatArray,
+        delays: FloatArray,
         told: FloatArray | None,
     ) -> tuple[FloatArray, FloatArray]:
         """Weights and covariance of a linear map after an error: by least squares, each target counting as what it has
@@ -269,6 +267,7 @@ class Tile:
         if told is None:
             wide = np.repeat(seen, tracks, axis=1)
             return readout.update(weights, wide, error, self._spec.learner.readout_rate), covariance
+        forgetting = delay.forgetting(self._spec.learner.forgetting, delays[:, ::tracks])
         gain, after = rls.gain(covariance, seen.astype(np.float64), forgetting, curvature * told)
         step = error.astype(np.float64) / np.repeat(curvature, tracks, axis=1)
         return rls.update(weights, np.repeat(gain, tracks, axis=1), step), after
@@ -366,10 +365,8 @@ class Tile:
         if self._spec.task == "classification":
             curvature = readout.class_curvature(settled.target - error.astype(np.float64))[:, None]  # what it says now
         seen = lesson.features.numpy()[:, :: self._spec.num_tracks]
-        by_horizon = delays[:, :: self._spec.num_tracks]
-        forgetting = delay.forgetting(self._spec.learner.forgetting, by_horizon)
-        told = 1.0 / by_horizon if self._network.sizes.exact_readout else None
-        return self._relearn(weights, covariance, seen, error, curvature, forgetting, told)
+        told = 1.0 / delays[:, :: self._spec.num_tracks] if self._network.sizes.exact_readout else None
+        return self._relearn(weights, covariance, seen, error, curvature, delays, told)
 
     def _unroll(self, anchor: IntArray) -> list[Unrolled]:
         """The stretches of samples behind `anchor` `(batch,)`, from the window."""
