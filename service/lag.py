@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager, suppress
 
 from service.metrics import Metrics
 
-INTERVAL_S = 0.05
+INTERVAL_S = 0.02
 
 
 @asynccontextmanager
 async def measured_lag(
-    metrics: Metrics, tell: Callable[[float], None] = lambda _: None, interval_s: float = INTERVAL_S
+    metrics: Metrics, tell: Callable[[float, float], None] = lambda _, __: None, interval_s: float = INTERVAL_S
 ) -> AsyncIterator[None]:
-    """Observe `event_loop_lag_seconds`, and `tell` it, as long as the context is open."""
+    """Observe `event_loop_lag_seconds`, and `tell` interval and lag, as long as the context is open."""
 
     async def watch() -> None:
         loop = asyncio.get_running_loop()
@@ -24,7 +24,7 @@ async def measured_lag(
             await asyncio.sleep(interval_s)
             lag = max(0.0, loop.time() - due)
             metrics.event_loop_lag_seconds.observe(lag)
-            tell(lag)
+            tell(interval_s, lag)
 
     task = asyncio.create_task(watch(), name="event-loop-lag")
     try:

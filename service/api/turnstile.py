@@ -32,11 +32,11 @@ class Turnstile:
         code = admission.objection(path)
         if code is not None:
             raise refusal(code)
-        admission.enter(path)
+        since = admission.enter(path)
         try:
             await self._app(scope, receive, send)
         finally:
-            admission.leave(path)
+            admission.leave(path, since)
         return None
 
 

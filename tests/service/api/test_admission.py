@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from liquid_core.spec import ModelSpec
-from service.api.admission import FEWEST
+from service.api.limit import FEWEST, MOST
 
 SAMPLE = b'{"t": 1.0, "x": [1.0]}'
 JSON = {"Content-Type": "application/json"}
@@ -21,7 +21,7 @@ async def late(client: httpx.AsyncClient, app: FastAPI, host) -> httpx.AsyncClie
     """A server whose event loop has been late for long, and whose host does not answer yet."""
     host.spec_of_all = ModelSpec(task="forecast", features=("x",))
     for _ in range(50):
-        app.state.services.admission.adapt(1.0)
+        app.state.services.admission.adapt(0.02, 1.0)
     host.is_open.clear()
     return client
 
@@ -72,37 +72,25 @@ async def test_a_greedy_stream_leaves_room_for_others(late: httpx.AsyncClient, h
     assert {answer.status_code for answer in await asyncio.gather(*polite)} == {200}
 
 
-async def test_a_loop_that_is_late_once_is_not_late(client: httpx.AsyncClient, app: FastAPI, host) -> None:
-    """A snapshot, or a neighbour on the machine: it has to last."""
+async def test_a_punctual_loop_takes_many(client: httpx.AsyncClient, host) -> None:
+    """They may well come at the same moment; but not without end."""
     host.spec_of_all = ModelSpec(task="forecast", features=("x",))
     host.is_open.clear()
-    for lag in (1.0, 1.0, 1.0, 0.0) * 5:
-        app.state.services.admission.adapt(lag)
-    waiting = [send(client, f"stream-{number}") for number in range(4 * FEWEST)]
-    await all_in(host, 4 * FEWEST)
+    waiting = [send(client, f"stream-{number}") for number in range(MOST)]
+    await all_in(host, MOST)
+    assert (await send(client, "one-more")).status_code == 503
     host.is_open.set()
     assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
 
 
-async def test_a_punctual_loop_takes_more_and_more(late: httpx.AsyncClient, app: FastAPI, host) -> None:
-    """As long as more is asked for."""
-    waiting = [send(late, f"stream-{number}") for number in range(FEWEST)]
-    await all_in(host, FEWEST)
-    for _ in range(10):
-        app.state.services.admission.adapt(0.0)
-    more = [send(late, f"more-{number}") for number in range(10)]
-    await all_in(host, FEWEST + 10)
+async def test_a_loop_that_is_punctual_again_takes_many_again(late: httpx.AsyncClient, app: FastAPI, host) -> None:
+    """At once, as nobody is there who would have to wait."""
+    for _ in range(100):
+        app.state.services.admission.adapt(0.02, 0.0)
+    waiting = [send(late, f"stream-{number}") for number in range(MOST)]
+    await all_in(host, MOST)
     host.is_open.set()
-    assert {answer.status_code for answer in await asyncio.gather(*waiting, *more)} == {200}
-
-
-async def test_a_loop_that_is_neither_late_nor_punctual_takes_as_many_as_before(
-    late: httpx.AsyncClient, app: FastAPI
-) -> None:
-    """It does as much as it can."""
-    for _ in range(50):
-        app.state.services.admission.adapt(0.003)
-    assert f"liquid_admission_limit {float(FEWEST)}" in (await late.get("/metrics")).text
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
 
 
 async def test_how_it_is_can_be_asked_however_busy_it_is(late: httpx.AsyncClient, host) -> None:

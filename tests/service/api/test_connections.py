@@ -218,11 +218,11 @@ SAMPLE = b'{"t": 1.0, "x": [1.0]}'
 @pytest.fixture
 async def busy(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """A server that has as much in progress as it may have, two requests."""
-    monkeypatch.setattr("service.api.admission.FEWEST", 2)
-    monkeypatch.setattr("service.api.admission.MOST", 2)
+    monkeypatch.setattr("service.api.limit.FEWEST", 2)
+    monkeypatch.setattr("service.api.limit.MOST", 2)
     admission = app.state.services.admission
     for _ in range(20):
-        admission.adapt(1.0)
+        admission.adapt(0.02, 1.0)
     for _ in range(2):
         admission.enter("/v1/streams/greedy/samples")
     return app
@@ -241,7 +241,7 @@ async def test_a_connection_survives_a_refusal(app: FastAPI, address: str, host)
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
         assert (refused.headers["retry-after"], refused.headers["content-type"]) == ("1", "application/problem+json")
         for _ in range(2):
-            app.state.services.admission.leave("/v1/streams/greedy/samples")
+            app.state.services.admission.leave("/v1/streams/greedy/samples", since=0.0)
         assert (await http.post("/v1/streams/a/samples", json={"t": 1.0, "x": [1.0]})).status_code == 404
         assert len(app.state.services.connections) == 1
     assert host.submissions == [("a", 1)]
@@ -261,7 +261,7 @@ async def test_who_has_no_key_does_not_hear_how_busy_it_is(app: FastAPI, address
         known = {"Authorization": f"Bearer {'k' * 32}"}
         assert (await http.post(path, json={"t": 1.0, "x": [1.0]}, headers=known)).status_code == 503
         for _ in range(2):
-            app.state.services.admission.leave(path)
+            app.state.services.admission.leave(path, since=0.0)
         door = await http.post(path, json={"t": 1.0, "x": [1.0]})
         own = {"request_id", "instance"}
         assert {name: value for name, value in door.json().items() if name not in own} == unknown.json()
@@ -295,7 +295,7 @@ async def test_a_request_behind_another_waits_for_its_turn_to_be_refused(busy: F
     host.is_open.clear()
     async with raw(address) as (reader, writer):
         for _ in range(2):
-            busy.state.services.admission.leave("/v1/streams/greedy/samples")
+            busy.state.services.admission.leave("/v1/streams/greedy/samples", since=0.0)
         async with httpx.AsyncClient(base_url=f"http://{address}") as http:
             (await http.put("/v1/streams/a", json=SPEC)).raise_for_status()
         writer.write(sample_of(address, "a"))
