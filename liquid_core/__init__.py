@@ -11,6 +11,7 @@ from liquid_core.errors import (
     SlabFullError,
     SpecError,
     StateFormatError,
+    StateVersionError,
     WiringError,
 )
 from liquid_core.lazy import lazily
@@ -49,6 +50,7 @@ __all__ = [
     "SlabFullError",
     "SpecError",
     "StateFormatError",
+    "StateVersionError",
     "WiredCfCCell",
     "Wiring",
     "WiringError",

@@ -5,6 +5,7 @@
     │   └── WiringError     a wiring whose numbers contradict each other
     ├── ShapeError          a tensor or array of the wrong shape
     ├── StateFormatError    bytes that are not a stream state of this spec
+    │   └── StateVersionError   or one that another release has written
     ├── RecordError         a record that this stream must not apply
     ├── SlabFullError       a slab that has no place for another stream
     └── EngineUnavailableError  an engine that cannot run here, or not this spec
@@ -43,6 +44,10 @@ class StateFormatError(LiquidError, ValueError):
     """Bytes are not a stream state, or not one of this spec: they are refused, nothing is loaded."""
 
     code = "state_invalid"
+
+
+class StateVersionError(StateFormatError):
+    """A stream state of a release whose streams are made of other arrays. Use it with that release."""
 
 
 class RecordError(LiquidError, ValueError):

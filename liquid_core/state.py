@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from liquid_core.engine.layout import Field, StateLayout
-from liquid_core.errors import SpecError, StateFormatError
+from liquid_core.errors import SpecError, StateFormatError, StateVersionError
 from liquid_core.spec import ModelSpec
 from liquid_core.types import ByteArray
 
-FORMAT_VERSION = 3
+#: Raised whenever the arrays of a row change.
+FORMAT_VERSION = 4
 #: More than the longest spec takes: a thousand names, every character of them written as an escape of an escape.
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 #: Headers up to this are remembered.
@@ -160,7 +161,9 @@ def _metadata(header: bytes) -> dict[str, str]:
     if not isinstance(metadata, dict) or metadata.get("format") != "liquidstream.state":
         raise StateFormatError("this is a safetensors file, but not a stream state.")
     if metadata.get("version") != str(FORMAT_VERSION):
-        raise StateFormatError(f"the state has version {metadata.get('version')}; this release reads {FORMAT_VERSION}.")
+        raise StateVersionError(
+            f"the state has version {metadata.get('version')}; this release reads {FORMAT_VERSION}."
+        )
     if not isinstance(metadata.get("spec"), str) or not isinstance(metadata.get("numerics"), str):
         raise StateFormatError("the state's header lacks its spec or its numeric fingerprint.")
     try:

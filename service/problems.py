@@ -23,6 +23,7 @@ CATALOGUE: dict[str, tuple[int, str]] = {
     "late_sample": (409, "The sample is not newer than the last one"),
     "label_conflict": (409, "Another label was already given for this sample"),
     "spec_conflict": (409, "The stream exists with another spec"),
+    "stream_outdated": (409, "Another release has written the stream"),
     "stream_exists": (409, "The stream is there already"),
     "too_many_snapshots": (409, "The stream keeps as many snapshots as it may"),
     "label_expired": (410, "The label comes too late"),

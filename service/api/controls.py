@@ -19,7 +19,7 @@ from service.messages import ControlIn, ForkIn, RollbackIn
 router = APIRouter(tags=["controls"])
 
 _PROBLEMS = (
-    *("stream_not_found", "stream_id_invalid", "seq_conflict"),
+    *("stream_not_found", "stream_outdated", "stream_id_invalid", "seq_conflict"),
     *("overloaded", "store_unavailable", "store_full", "fenced"),
 )
 _AS_IT_IS: dict[int, tuple[str, Iterable[str], dict[str, Any]]] = {

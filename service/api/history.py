@@ -23,7 +23,14 @@ router = APIRouter(tags=["streams"])
     response_class=Response,
     responses=gives(
         {200: ("What is in memory of it, oldest first.", ["StreamHistory"], {})},
-        problems=("stream_not_found", "stream_id_invalid", "invalid", "overloaded", "store_unavailable"),
+        problems=(
+            "stream_not_found",
+            "stream_outdated",
+            "stream_id_invalid",
+            "invalid",
+            "overloaded",
+            "store_unavailable",
+        ),
     ),
 )
 async def get_history(

@@ -32,7 +32,14 @@ router = APIRouter(tags=["labels"])
             )
         },
         problems=(
-            *("stream_not_found", "stream_id_invalid", "label_conflict", "label_expired", "label_invalid"),
+            *(
+                "stream_not_found",
+                "stream_outdated",
+                "stream_id_invalid",
+                "label_conflict",
+                "label_expired",
+                "label_invalid",
+            ),
             *("label_unknown", "dimension", "too_many_items"),
             *("rate_limited", "overloaded", "store_unavailable", "store_full", "fenced"),
         ),

@@ -25,7 +25,7 @@ router = APIRouter(tags=["samples"])
     responses=gives(
         {200: ("What the stream would answer.", ["PredictResult"], {"forecast": examples.PREDICT_RESULT})},
         problems=(
-            *("stream_not_found", "stream_id_invalid", "late_sample", "dimension"),
+            *("stream_not_found", "stream_outdated", "stream_id_invalid", "late_sample", "dimension"),
             *("overloaded", "store_unavailable"),
         ),
         body=True,

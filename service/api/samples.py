@@ -32,7 +32,15 @@ router = APIRouter(tags=["samples"])
             )
         },
         problems=(
-            *("stream_not_found", "stream_id_invalid", "seq_gap", "seq_conflict", "late_sample", "dimension"),
+            *(
+                "stream_not_found",
+                "stream_outdated",
+                "stream_id_invalid",
+                "seq_gap",
+                "seq_conflict",
+                "late_sample",
+                "dimension",
+            ),
             *("label_invalid", "too_many_items", "rate_limited", "overloaded"),
             *("store_unavailable", "store_full", "fenced"),
         ),

@@ -15,7 +15,7 @@ from service.api.stream_id import StreamId
 
 router = APIRouter(tags=["controls"])
 
-_PROBLEMS = ("stream_not_found", "stream_id_invalid", "overloaded", "store_unavailable")
+_PROBLEMS = ("stream_not_found", "stream_outdated", "stream_id_invalid", "overloaded", "store_unavailable")
 
 
 @router.post(

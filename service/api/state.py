@@ -16,7 +16,7 @@ router = APIRouter(tags=["streams"])
 
 _RESPONSES = gives(
     {200: ("The state: a safetensors file.", [], {})},
-    problems=("stream_not_found", "stream_id_invalid", "overloaded", "store_unavailable"),
+    problems=("stream_not_found", "stream_outdated", "stream_id_invalid", "overloaded", "store_unavailable"),
 )
 _RESPONSES[200]["content"] = {STATE: {"schema": {"type": "string", "format": "binary"}}}
 

@@ -20,7 +20,7 @@ from service.problems import Problem
 router = APIRouter(tags=["streams"])
 
 _STORE = ("store_unavailable",)
-_ONE = ("stream_not_found", "stream_id_invalid", *_STORE)
+_ONE = ("stream_not_found", "stream_outdated", "stream_id_invalid", *_STORE)
 _LOGGED = ("overloaded", "store_full", "fenced")
 
 
@@ -35,7 +35,15 @@ _LOGGED = ("overloaded", "store_full", "fenced")
             200: ("The stream was there, with this spec.", ["StreamInfo"], {}),
             201: ("The stream was created.", ["StreamInfo"], {}),
         },
-        problems=("spec_conflict", "spec_invalid", "stream_id_invalid", "store_full", "overloaded", *_STORE),
+        problems=(
+            "spec_conflict",
+            "stream_outdated",
+            "spec_invalid",
+            "stream_id_invalid",
+            "store_full",
+            "overloaded",
+            *_STORE,
+        ),
         body=True,
     ),
 )

@@ -73,8 +73,8 @@ class Hydration:
         Raises
         ------
         Problem
-            ``stream_not_found``; ``internal`` where what is stored cannot be read; ``engine_unavailable``;
-            ``overloaded`` where no room can be made.
+            ``stream_not_found``; ``stream_outdated``; ``internal`` where what is stored cannot be read;
+            ``engine_unavailable``; ``overloaded`` where no room can be made.
         RoomFull
             It is idle, and there is no room.
         """

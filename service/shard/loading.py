@@ -16,7 +16,7 @@ import structlog
 from liquid_core.engine.admission import Ledger
 from liquid_core.engine.layout import RowArrays
 from liquid_core.engine.records import Observation, is_observation
-from liquid_core.errors import EngineUnavailableError, SpecError, StateFormatError
+from liquid_core.errors import EngineUnavailableError, SpecError, StateFormatError, StateVersionError
 from liquid_core.spec import ModelSpec
 from liquid_core.state import StreamState, read_header, spec_of
 from liquid_core.types import ByteArray
@@ -217,12 +217,23 @@ def _row_of(stream: Readable, model: Model) -> ByteArray:
 
 def _explained(stream_id: str, error: Exception) -> Exception:
     """What whoever waits for a stream is told."""
+    if isinstance(error, StateVersionError):
+        log.error("stream_outdated", stream_id=stream_id, error=str(error))
+        return _outdated()
     if isinstance(error, StateFormatError | SpecError):
         return _unreadable(stream_id, error)
     if isinstance(error, EngineUnavailableError):
         log.error("stream_not_for_this_engine", stream_id=stream_id, error=str(error))
         return not_for_this_engine(error)
     return error
+
+
+def _outdated() -> Problem:
+    return Problem(
+        "stream_outdated",
+        "another release of Liquidstream has written this stream, and streams have changed since; "
+        "serve it with that release, or delete the stream and create it anew.",
+    )
 
 
 def _unreadable(stream_id: str, error: Exception) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load, save
 
-from liquid_core import ModelSpec, StateFormatError
+from liquid_core import ModelSpec, StateFormatError, StateVersionError
 from liquid_core.engine import Record, Sample, Slab, TorchEngine
 from liquid_core.engine.torch_engine import numeric_fingerprint
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiredCfCSpec
@@ -121,6 +122,21 @@ def test_the_header_tells_what_it_is() -> None:
     assert header["numerics"] == "n"
 
 
+def test_other_arrays_are_another_version() -> None:
+    """Streams that an earlier release has written must not be taken for damaged ones: raise `FORMAT_VERSION`."""
+    digest = hashlib.sha256()
+    for name in SPECS:
+        for field in ENGINES[name].layout.fields:
+            digest.update(f"{name} {field.name} {field.dtype} {field.shape}\n".encode())
+    assert (FORMAT_VERSION, digest.hexdigest()[:16]) == (4, "9a44d6ce2d03c16a")
+
+
+def test_a_state_of_another_version_is_told_apart() -> None:
+    """It is not damaged: the release that wrote it can read it."""
+    with pytest.raises(StateVersionError, match=f"version 2; this release reads {FORMAT_VERSION}"):
+        read(rewritten(version="2"))
+
+
 def test_any_safetensors_reader_opens_it() -> None:
     """The arrays stand in the file under their names, without a batch axis."""
     arrays = load(BYTES)
@@ -170,7 +186,7 @@ def test_a_spec_with_the_longest_names_can_be_read_again() -> None:
         (struct.pack("<Q", 200_000) + b'{"a":' + b"[" * 200_000, "header cannot be read"),
         (save({"a": np.zeros(1)}), "a safetensors file, but not a stream state"),
         (rewritten(format="liquidstream.model"), "a safetensors file, but not a stream state"),
-        (rewritten(version="0"), "the state has version 0; this release reads 3"),
+        (rewritten(version="0"), "the state has version 0; this release reads 4"),
         (rewritten(version=None), "the state has version None"),
         (rewritten(spec=None), "lacks its spec or its numeric fingerprint"),
         (rewritten(numerics=None), "lacks its spec or its numeric fingerprint"),

@@ -8,7 +8,8 @@ LiquidstreamError
     ├── Unauthorized    401
     ├── Forbidden       403
     ├── NotFound        404
-    ├── Conflict        409   seq_gap, seq_conflict, late_sample, spec_conflict, label_conflict, stream_exists
+    ├── Conflict        409   seq_gap, seq_conflict, late_sample, spec_conflict, label_conflict, stream_exists,
+    │                         stream_outdated
     ├── Gone            410   label_expired
     ├── Invalid         422   a value, a width, a spec
     ├── RateLimited     429

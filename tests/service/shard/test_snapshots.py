@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 from redis.asyncio import Redis
 
+from liquid_core import state
 from service.problems import Problem
 from service.store import Append, Appended, Snapshot, SnapshotOutcome, StoredStream, StoreUnavailable
 
@@ -110,6 +112,42 @@ async def test_a_damaged_snapshot_costs_a_longer_replay(open_host: OpenHost, sto
     # A stream that is damaged hides no other one.
     listed = [info.id for info in (await second.host.list(None, 10)).streams]
     assert sorted(listed) == ["other", "pump"]
+
+
+async def test_a_stream_of_another_release_is_told_apart(open_host: OpenHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no bug and no damage: who asks hears what to do, and then it works."""
+    spec = tiny()
+    with another_release(monkeypatch):
+        rig = await open_host(snapshot_every=EVERY)
+        await rig.host.create("pump", spec)
+        await rig.host.submit_samples("pump", samples(spec, EVERY))
+        await rig.host.drain()
+    second = await open_host()
+    for attempt in (
+        second.host.describe("pump"),
+        second.host.create("pump", spec),
+        second.host.submit_samples("pump", samples(spec, 1, first=EVERY + 1)),
+    ):
+        with pytest.raises(Problem, match="delete the stream") as refused:
+            await attempt
+        assert refused.value.code == "stream_outdated"
+    await second.host.delete("pump")
+    await second.host.create("pump", spec)
+    await second.host.submit_samples("pump", samples(spec, 3))
+    assert_same(await second.arrays("pump"), Fold(spec).apply(*samples(spec, 3)).arrays)
+
+
+@contextmanager
+def another_release(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What writes and reads states of another version, in this process."""
+    caches = (state._header, state._metadata)
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "FORMAT_VERSION", state.FORMAT_VERSION - 1)
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    for cache in caches:
+        cache.cache_clear()
 
 
 async def damage(store_url: str, key: str, which: str) -> None:
