@@ -20,13 +20,14 @@ import torch
 from numpy.typing import NDArray
 
 from liquid_core.engine.anatomy import ANSWERS_KEPT
+from liquid_core.engine.linear_maps import LinearMaps
 from liquid_core.engine.results import StepResults, Update
-from liquid_core.learner import calendar, conformal, delay, experts, readout, rls
+from liquid_core.learner import calendar, conformal, delay, experts, readout
 from liquid_core.learner.adam import Adam, clip_by_norm
 from liquid_core.learner.anomaly import Anomaly
 from liquid_core.learner.clock import Clock
 from liquid_core.learner.drift import detector_for
-from liquid_core.learner.guard import safe_expert, safe_hidden, safe_outputs, safe_readout, safe_rest, safe_update
+from liquid_core.learner.guard import safe_hidden, safe_outputs, safe_readout, safe_rest, safe_update
 from liquid_core.learner.guess import Guess
 from liquid_core.learner.history import History
 from liquid_core.learner.metrics import Prequential
@@ -38,7 +39,7 @@ from liquid_core.learner.scaler import MAX_SCALED, Scaler
 from liquid_core.learner.season import PERIODS_BACK, Season
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
 from liquid_core.learner.surge import Surge
-from liquid_core.learner.tbptt import Lesson, Unrolled, learn_window
+from liquid_core.learner.tbptt import Unrolled, learn_window
 from liquid_core.learner.upset import KEPT, Upset, farthest, split
 from liquid_core.learner.window import Window, stretches_for
 from liquid_core.spec import ModelSpec
@@ -89,7 +90,7 @@ class Tile:
         self._frozen: BoolArray = arrays["stream.frozen"]
         self._window: Window = self._part(Window, "window")
         self._length = self._window.seq.shape[1]
-        self._horizon = np.arange(spec.num_outputs) // spec.num_tracks
+        self._maps = LinearMaps(spec, network, arrays, self._window)
         self._track = np.arange(spec.num_outputs) % spec.num_tracks
 
     def step(self, records: TileRecords) -> None:
@@ -184,93 +185,11 @@ class Tile:
         mixed = window.mixed[lane, slot, :, output].transpose(0, 2, 1)
         mix = self._part(Mix, "mix").update(settled.wanted, said, mixed, settled.scaled, np.maximum(ages, 1))
         self._put("mix", mix, ~self._frozen)
-        self._learn_autoregression(settled, slot, delays)
-        self._learn_linear(settled, slot, delays)
+        self._maps.learn_autoregression(settled, slot, delays)
+        self._said_linear = self._maps.learn_linear(settled, slot, delays)
         self._measure(settled, seq)
         self._score(settled, truth)
         return settled
-
-    def _learn_autoregression(self, settled: Settled, slot: IntArray, delays: FloatArray) -> None:
-        """Recursive least squares, for the outputs whose sample lies in `slot` `(batch, outputs)`."""
-        arrays, window, lane = self._arrays, self._window, self._lanes[:, None]
-        seen = experts.autoregression_features(
-            window.history[lane, slot, self._track],
-            window.past[lane, slot, self._horizon, self._track],
-            window.inputs[lane, slot, -calendar.WAVES :],
-        )
-        weights, covariance = arrays["autoregression.weights"], arrays["autoregression.covariance"]
-        forgetting = delay.forgetting(self._spec.learner.autoregression_forgetting, delays)
-        gain, after = rls.gain(covariance, seen, forgetting, experts.CERTAINTY / delays)
-        error = settled.wanted - (weights * seen).sum(axis=2)
-        self._keep_expert("autoregression", rls.update(weights, gain, error), after, settled.scaled)
-
-    def _learn_linear(self, settled: Settled, slot: IntArray, delays: FloatArray) -> None:
-        """The same for the linear expert, whose outputs of one horizon share a covariance.
-
-        What it said with the weights before, `(batch, outputs)`, is kept: the network learns what that left over.
-        """
-        arrays, window, lane = self._arrays, self._window, self._lanes[:, None]
-        tracks = self._spec.num_tracks
-        first = slot[:, ::tracks]
-        seen = experts.linear_features(
-            self._spec,
-            window.inputs[lane, first],
-            window.history[lane, first],
-            window.past[lane, first, np.arange(first.shape[1])],
-        )
-        weights, covariance = arrays["linear.weights"], arrays["linear.covariance"]
-        self._linear = (weights * np.repeat(seen, tracks, axis=1)).sum(axis=2)
-        error: FloatArray = settled.wanted - self._linear
-        curvature: FloatArray = np.ones(first.shape)
-        told = experts.CERTAINTY / delays[:, ::tracks]
-        if self._spec.task == "classification":
-            probability = readout.softmax(self._linear)
-            error, curvature = settled.target - probability, readout.class_curvature(probability)[:, None]
-        else:
-            told = told * experts.credence(error, settled.scaled, first.shape[1])
-        error = np.where(settled.scaled, error, 0.0)
-        exact = self._network.sizes.exact_linear
-        relearned, after = self._relearn(weights, covariance, seen, error, curvature, delays, told if exact else None)
-        known = np.asarray(settled.scaled.reshape(self._batch, -1, tracks).any(axis=2))
-        self._keep_expert("linear", relearned, after, known)
-
-    def _keep_expert(self, name: str, relearned: FloatArray, after: FloatArray, known: BoolArray) -> None:
-        """Keep what an expert has learned, in the groups of outputs where a target was `known` `(batch, groups)`.
-
-        A group whose weights are not sound begins again: with what it knew before it could be stuck for ever.
-        """
-        known = known & ~self._frozen[:, None]
-        weights, covariance = self._arrays[f"{name}.weights"], self._arrays[f"{name}.covariance"]
-        sound = safe_expert(relearned, known.shape[1])[:, :, None]
-        outputs = np.repeat(np.arange(known.shape[1]), weights.shape[1] // known.shape[1])
-        weights[...] = np.where(known[:, outputs, None], np.where(sound[:, outputs], relearned, 0.0), weights)
-        if covariance.size:
-            start = rls.initial(weights.shape[2])
-            covariance[...] = np.where(known[:, :, None], np.where(sound, after, start), covariance)
-
-    def _relearn(
-        self,
-        weights: FloatArray,
-        covariance: FloatArray,
-        seen: FloatArray,
-        error: FloatArray,
-        curvature: FloatArray,
-        delays: FloatArray,
-        told: FloatArray | None,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Weights and covariance of a linear map after an error: by least squares, each target counting as what it has
-        `told`, `(batch, horizons)`; by LMS without.
-
-        `seen` is `(batch, horizons, features)`: the outputs of one horizon share what they see.
-        """
-        tracks = self._spec.num_tracks
-        if told is None:
-            wide = np.repeat(seen, tracks, axis=1)
-            return readout.update(weights, wide, error, self._spec.learner.readout_rate), covariance
-        forgetting = delay.forgetting(self._spec.learner.forgetting, delays[:, ::tracks])
-        gain, after = rls.gain(covariance, seen.astype(np.float64), forgetting, curvature * told)
-        step = error.astype(np.float64) / np.repeat(curvature, tracks, axis=1)
-        return rls.update(weights, np.repeat(gain, tracks, axis=1), step), after
 
     def _measure(self, settled: Settled, seq: IntArray) -> None:
         """Running scales, intervals, metrics and drift, after targets arrived."""
@@ -288,25 +207,11 @@ class Tile:
         self._put("drift", detector)
         surge = self._part(Surge, "surge").update(settled.surprise, settled.naive_surprise, watched)
         self._put("surge", surge)
-        self._doubt(alarm, surge.doubt(), watched)
+        self._maps.doubt(alarm, surge.doubt(), watched)
         self._arrays["stream.drifts"] += alarm
         self._arrays["stream.last_drift_seq"][alarm] = seq[alarm]
         self._results.drift[...] = alarm
         self._results.surprise[...] = settled.surprise
-
-    def _doubt(self, alarm: BoolArray, doubt: FloatArray, watched: BoolArray) -> None:
-        """In a surge of errors and after a drift alarm, the readout's least squares are less certain of what they know:
-        they learn what is new.
-
-        The linear experts are left alone: they have more weights than so few samples can tell apart, and on streams
-        that only change a little it would cost them more than it brings.
-        """
-        if not self._network.sizes.exact_readout:
-            return
-        covariance = self._arrays["readout.covariance"]
-        factor = np.where(watched, doubt, 1.0) * np.where(alarm, self._spec.learner.drift_inflation, 1.0)
-        grows = (factor > 1.0) & ~self._frozen
-        covariance[grows] = rls.inflate(covariance[grows], factor[grows], self._network.sizes.readout_features)
 
     def _score(self, settled: Settled, truth: FloatArray) -> None:
         """How unusual the targets are that arrived, by the history before them."""
@@ -334,7 +239,7 @@ class Tile:
             self._tensor(weights),
             self._tensor(linear),
             self._unroll(anchor),
-            self._tensor(self._linear),
+            self._tensor(self._said_linear),
             self._tensor(settled.target),
             torch.from_numpy(np.ascontiguousarray(settled.scaled)),
             self._network.importance,
@@ -343,7 +248,7 @@ class Tile:
         clipped, norm = clip_by_norm(lesson.gradient.numpy(), learner.clip_norm)
         step, adam = self._part(Adam, "adam").update(clipped, learner, delay.typical(delays, settled.scaled))
         updated = self._network.constrain(torch.from_numpy(weights + step)).numpy()
-        relinear, covariance = self._relearn_readout(linear, lesson, settled, delays)
+        relinear, covariance = self._maps.relearned_readout(lesson, settled, delays)
         safe = safe_update(lesson.loss.numpy(), norm, updated) & safe_readout(relinear)
         applied, skipped = learns & safe, learns & ~safe
         horizons = settled.scaled.reshape(self._batch, covariance.shape[1], -1).any(axis=2) & applied[:, None]
@@ -355,18 +260,6 @@ class Tile:
         arrays["stream.skipped"] += skipped
         self._results.update[applied] = Update.APPLIED
         self._results.update[skipped] = Update.SKIPPED
-
-    def _relearn_readout(
-        self, weights: FloatArray, lesson: Lesson, settled: Settled, delays: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """The readout's weights after a lesson, and its covariance, `(batch, horizons, triangle)`."""
-        covariance, error = self._arrays["readout.covariance"], lesson.error.numpy()
-        curvature: FloatArray = np.ones(covariance.shape[:2])
-        if self._spec.task == "classification":
-            curvature = readout.class_curvature(settled.target - error.astype(np.float64))[:, None]  # what it says now
-        seen = lesson.features.numpy()[:, :: self._spec.num_tracks]
-        told = 1.0 / delays[:, :: self._spec.num_tracks] if self._network.sizes.exact_readout else None
-        return self._relearn(weights, covariance, seen, error, curvature, delays, told)
 
     def _unroll(self, anchor: IntArray) -> list[Unrolled]:
         """The stretches of samples behind `anchor` `(batch,)`, from the window."""
@@ -402,13 +295,13 @@ class Tile:
         base, scale = self._naive(values)
         past, season = self._look_back(clock, number, base, scale)
         view = history.view(number)
-        linear = self._linear_outputs(inputs, view, past)
+        linear = self._maps.linear(inputs, view, past)
         hidden, rest = self._forward(inputs, self._window.hidden[self._lanes, before], elapsed)
         liquid = linear + safe_rest(rest)
         if self._spec.task == "classification":
             linear, liquid = readout.softmax(linear) - base, readout.softmax(liquid) - base
         said = np.stack(
-            [season, self._autoregression(view, past, waves), safe_outputs(linear), safe_outputs(liquid)], axis=1
+            [season, self._maps.autoregression(view, past, waves), safe_outputs(linear), safe_outputs(liquid)], axis=1
         )
         mixed = self._part(Mix, "mix").combine(said)
         prediction = self._prediction(mixed[:, 0], base, scale)
@@ -488,27 +381,6 @@ class Tile:
             means = safe_divide(history.slow - base[:, :, None], scale[:, outputs, None])
             past[:, at, :, len(PERIODS_BACK) :] = np.clip(means, -MAX_SCALED, MAX_SCALED)
         return past, expert
-
-    def _autoregression(self, view: FloatArray, past: FloatArray, waves: FloatArray) -> FloatArray:
-        """What the autoregressive expert says, `(batch, outputs)`."""
-        real = self._window.history.dtype  # it learns from what the window keeps, so it sees the same now
-        seen = experts.autoregression_features(
-            view[:, self._track].astype(real),
-            past[:, self._horizon, self._track].astype(real),
-            np.broadcast_to(waves[:, None], (self._batch, self._spec.num_outputs, waves.shape[1])).astype(real),
-        )
-        return safe_outputs((self._arrays["autoregression.weights"] * seen).sum(axis=2))
-
-    def _linear_outputs(self, inputs: FloatArray, view: FloatArray, past: FloatArray) -> FloatArray:
-        """What the linear expert says, `(batch, outputs)`; of classes, logits."""
-        real, horizons = self._window.history.dtype, past.shape[1]
-        seen = experts.linear_features(
-            self._spec,
-            np.repeat(inputs[:, None], horizons, axis=1).astype(real),
-            np.repeat(view[:, None], horizons, axis=1).astype(real),
-            past.astype(real),
-        )
-        return np.asarray((self._arrays["linear.weights"] * np.repeat(seen, self._spec.num_tracks, axis=1)).sum(axis=2))
 
     def _forward(self, inputs: FloatArray, hidden: FloatArray, elapsed: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Hidden state after one step, `(batch, state)`, and what the readout adds to the linear expert's word,
