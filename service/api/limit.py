@@ -24,7 +24,7 @@ LATE_S, PUNCTUAL_S = 0.002, 0.001
 #: In want of time an answer may take so many times as long as at best, within these bounds.
 PATIENCE = 3.0
 SHORTEST_S, LONGEST_S = 0.01, 0.1
-#: What a punctual tick adds to the limit: much where nobody is held up by it, little where it may be just enough.
+#: What a tick adds to the limit: much where less than half of it is used, little where the loop is punctual anyway.
 _FREE, _IN_USE = 1.1, 1.02
 #: A tick of 20 ms forgets so much of the rate, and of the best if it was punctual: halves in 1 and doubles in 46 s.
 _RATE_KEPT, _BEST_KEPT = 0.986, 1.0003
@@ -63,10 +63,10 @@ class Limit:
         self._took_s.append(0.0)
         if len(self._lags_s) < TICKS:
             return
-        if late_s >= LATE_S:
-            self._now = max(FEWEST, min(self._per_s * self._patience_s(), MOST))
-        elif late_s < PUNCTUAL_S and reached < self.now // 2:
+        if reached < self.now // 2:
             self._now = min(MOST, self._now * _FREE)
+        elif late_s >= LATE_S:
+            self._now = max(FEWEST, min(self._per_s * self._patience_s(), MOST))
         elif late_s < PUNCTUAL_S and mean_s < self._patience_s():
             self._now = min(MOST, self._now * _IN_USE)
 

@@ -20,10 +20,21 @@ JSON = {"Content-Type": "application/json"}
 async def late(client: httpx.AsyncClient, app: FastAPI, host) -> httpx.AsyncClient:
     """A server whose event loop has been late for long, and whose host does not answer yet."""
     host.spec_of_all = ModelSpec(task="forecast", features=("x",))
-    for _ in range(50):
-        app.state.services.admission.adapt(0.02, 1.0)
+    keep_late(app)
     host.is_open.clear()
     return client
+
+
+def keep_late(app: FastAPI) -> None:
+    """Have the loop late for a while, with as much in progress as may be."""
+    admission = app.state.services.admission
+    paths = [f"/v1/streams/early-{number}/samples" for number in range(MOST)]
+    entered = [admission.enter(path) for path in paths]
+    for _ in range(20):
+        admission.adapt(0.02, 1.0)
+    for path, since in zip(paths, entered, strict=True):
+        admission.leave(path, since)
+    admission.adapt(0.02, 1.0)
 
 
 def send(client: httpx.AsyncClient, stream: str, body: object = SAMPLE) -> asyncio.Task[httpx.Response]:

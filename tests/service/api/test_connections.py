@@ -218,13 +218,11 @@ SAMPLE = b'{"t": 1.0, "x": [1.0]}'
 @pytest.fixture
 async def busy(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """A server that has as much in progress as it may have, two requests."""
-    monkeypatch.setattr("service.api.limit.FEWEST", 2)
     monkeypatch.setattr("service.api.limit.MOST", 2)
     admission = app.state.services.admission
-    for _ in range(20):
-        admission.adapt(0.02, 1.0)
     for _ in range(2):
         admission.enter("/v1/streams/greedy/samples")
+    monkeypatch.setattr(admission._limit, "_now", 2.0)
     return app
 
 
