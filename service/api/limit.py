@@ -71,10 +71,10 @@ class Limit:
             self._now = min(MOST, self._now * _IN_USE)
 
     def _measure(self, *, is_punctual: bool) -> float:
-        """Follow rate and best; how long an answer takes now."""
+        """Follow rate and best; how long an answer takes now, 0 where there are too few to tell."""
         answers = sum(self._answers)
         self._per_s = max(answers / sum(self._elapsed_s), self._per_s * _RATE_KEPT)
-        if not answers:
+        if answers < TICKS:  # a few may all be of the quick kind
             return 0.0
         mean_s = sum(self._took_s) / answers
         before_s = mean_s if self._best_s is None else self._best_s

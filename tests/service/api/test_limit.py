@@ -84,6 +84,17 @@ def test_a_store_that_always_takes_its_time_is_given_it() -> None:
     assert limit.now == pytest.approx(1000 * LONGEST_S, rel=0.05)
 
 
+def test_a_few_quick_answers_do_not_say_what_is_best() -> None:
+    """A look at a stream takes less than a sample, and at quiet times nothing else may come."""
+    limit = Limit()
+    pass_ticks(limit, 50, per_s=1000, took_s=0.03)
+    pass_ticks(limit, 10, lag_s=0.0)
+    limit.answered(0.0001)
+    pass_ticks(limit, 10, lag_s=0.0)
+    pass_ticks(limit, 50, lag_s=0.005, per_s=1000, took_s=0.2, reached=MOST)
+    assert limit.now == pytest.approx(1000 * PATIENCE * 0.03, rel=0.05)
+
+
 def test_a_store_that_has_become_slower_is_given_its_time_in_the_end() -> None:
     """What was best before is forgotten as long as the loop is punctual."""
     limit = Limit()
