@@ -40,7 +40,7 @@ from liquid_core.learner.season import PERIODS_BACK, Season
 from liquid_core.learner.settle import Pending, Settled, settle_class, settle_values
 from liquid_core.learner.surge import Surge
 from liquid_core.learner.tbptt import Unrolled, learn_window
-from liquid_core.learner.upset import KEPT, Upset, farthest, split
+from liquid_core.learner.upset import KEPT, Distance, Upset, farthest, split
 from liquid_core.learner.window import Window, stretches_for
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
@@ -137,15 +137,21 @@ class Tile:
         arrays, upset = self._arrays, self._part(Upset, "upset")
         numbers = [arrays[name].reshape(self._batch, -1) for name in KEPT]
         sizes, now = [part.shape[1] for part in numbers], np.concatenate(numbers, axis=1)
-        usual = split(upset.usual(now), sizes)
-        sample = farthest(
-            records.x, arrays["scaler.count"], usual["scaler.mean"], usual["scaler.variance"], records.is_sample
+        usual, current = split(upset.usual(now), sizes), split(now, sizes)
+
+        def sample(scales: dict[str, FloatArray]) -> FloatArray:
+            moments = scales["scaler.mean"], scales["scaler.variance"]
+            return farthest(records.x, arrays["scaler.count"], *moments, records.is_sample)
+
+        def label(scales: dict[str, FloatArray]) -> FloatArray:
+            if self._spec.task != "regression":
+                return np.full(self._batch, -1.0)
+            moments = scales["history.mean"], scales["history.variance"]
+            return farthest(records.y, arrays["history.count"], *moments, records.has_label)
+
+        after, returns = upset.judge(
+            Distance(sample(usual), sample(current)), Distance(label(usual), label(current)), now
         )
-        label = np.full(self._batch, -1.0)
-        if self._spec.task == "regression":
-            moments = usual["history.mean"], usual["history.variance"]
-            label = farthest(records.y, arrays["history.count"], *moments, records.has_label)
-        after, returns = upset.judge(sample, label, now)
         self._put("upset", after, records.is_sample | records.has_label)
         if returns.any():
             for name, kept in split(upset.kept, sizes).items():

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from liquid_core.learner.upset import CALM, CALM_RECORDS, CREDIT, FIRST, LONGEST, REFILL, WILD, Upset, farthest
+from liquid_core.learner.upset import (
+    CALM,
+    CALM_RECORDS,
+    CREDIT,
+    FIRST,
+    LONGEST,
+    MOST_CALM,
+    REFILL,
+    WILD,
+    Distance,
+    Upset,
+    farthest,
+)
 from liquid_core.types import FloatArray
 
 NOTHING = np.array([-1.0])
@@ -18,11 +30,18 @@ def fresh(num_streams: int = 1) -> Upset:
     return Upset(**arrays)
 
 
-def after(upset: Upset, *samples: float, labels: float = -1.0) -> tuple[Upset, list[bool]]:
-    """The upset after samples that lie so far out, each with a label that lies so far out, and where it returned."""
+def after(
+    upset: Upset, *samples: float, labels: float = -1.0, inflated: float | None = None
+) -> tuple[Upset, list[bool]]:
+    """The upset after samples that lie so far out, each with a label that lies so far out, and where it returned.
+
+    In an upset `inflated` is how far out they lie by the scales that have followed them: within reach, or as far.
+    """
     returned = []
     for sample in samples:
-        upset, returns = upset.judge(np.array([sample]), np.array([labels]), INFLATED if upset.age[0] else USUAL)
+        beyond = sample if not upset.age[0] else min(sample, WILD) if inflated is None else inflated
+        distances = Distance(np.array([sample]), np.array([beyond])), Distance(np.array([labels]), np.array([labels]))
+        upset, returns = upset.judge(*distances, INFLATED if upset.age[0] else USUAL)
         returned.append(bool(returns[0]))
     return upset, returned
 
@@ -60,13 +79,40 @@ def test_a_rough_value_begins_the_count_anew() -> None:
     assert not any(returned)
 
 
-def test_a_stream_that_does_not_come_back_has_changed() -> None:
-    """After a thousand samples its new values are usual, and the next upset is one from these."""
-    upset, returned = after(fresh(), *[1e9] * (LONGEST + 1))
+def test_where_calm_has_been_broken_it_takes_twice_as_long() -> None:
+    """A pump that rests for an hour between its runs has not come back from anything."""
+    upset, _ = after(fresh(), 1e9, *[0.0] * 12, 1e9)
+    _, returned = after(upset, *[0.0] * 24)
 
-    assert not any(returned)
-    assert upset.age[0] == 0
-    assert not any(after(upset, *[0.0] * 100)[1])
+    assert returned == [False] * 23 + [True]
+
+
+def test_a_stream_comes_back_after_however_long() -> None:
+    """What it was like before is not forgotten."""
+    upset, returned = after(fresh(), *[1e9] * 10 * LONGEST, *[0.0] * CALM_RECORDS)
+
+    assert returned[-1]
+    np.testing.assert_array_equal(upset.kept, USUAL)
+
+
+def test_a_stream_that_has_changed_may_be_upset_anew() -> None:
+    """After a thousand rough samples: then what has become usual since is kept."""
+    upset, _ = after(fresh(), *[1e9] * (LONGEST - 1))
+    early, _ = after(upset, 1e12, inflated=1e3)
+    np.testing.assert_array_equal(early.kept, USUAL)
+    upset, _ = after(upset, 1e9, 1e9)
+    late, _ = after(upset, 1e12, inflated=1e3)
+
+    np.testing.assert_array_equal(late.kept, INFLATED)
+    assert (late.age[0], late.calm[0]) == (1, 0)
+
+
+def test_a_stream_that_is_mostly_calm_has_not_changed() -> None:
+    """However many wild values there are among the calm ones."""
+    upset, _ = after(fresh(), *[1e9, 0.0, 0.0] * LONGEST)
+    again, _ = after(upset, 1e9, inflated=1e9)
+
+    np.testing.assert_array_equal(again.kept, USUAL)
 
 
 def test_labels_that_lie_are_not_excused_by_calm_samples() -> None:
@@ -79,13 +125,27 @@ def test_labels_that_lie_are_not_excused_by_calm_samples() -> None:
 
 
 def test_where_upsets_come_often_scales_follow_them() -> None:
-    """Three returns in a short time; then none until credit has come in again."""
+    """Three returns in a short time; then each takes twice as much calm, until credit has come in again."""
     once = (1e9, *[0.0] * CALM_RECORDS)
     upset, returned = after(fresh(), *once * 5)
     assert sum(returned) == CREDIT
-    upset, _ = after(upset, *[0.0] * int(1 / REFILL))
-    upset, returned = after(upset, *once * 2)
-    assert sum(returned) == 1
+    upset, returned = after(upset, *[0.0] * CALM_RECORDS)
+    assert returned == [False] * (CALM_RECORDS - 1) + [True]
+    upset, returned = after(upset, 1e9, *[0.0] * 4 * CALM_RECORDS)
+    assert returned == [False] * 4 * CALM_RECORDS + [True]
+    upset, _ = after(upset, *[0.0] * int(3 / REFILL))
+    upset, returned = after(upset, *once)
+    assert returned[-1]
+
+
+def test_a_stream_comes_back_from_whatever_there_was() -> None:
+    """Once it is calm for so long."""
+    upset = fresh()
+    for exponent in range(20):
+        upset, _ = after(upset, *[1e9, *[0.0] * min(CALM_RECORDS * 2**exponent, MOST_CALM)])
+    _, returned = after(upset, 1e9, *[0.0] * MOST_CALM)
+
+    assert any(returned)
 
 
 def test_nothing_to_judge_changes_nothing() -> None:

@@ -90,6 +90,7 @@ namespace liquid {
     FIELD(readout_covariance, "readout.covariance")      \
     FIELD(upset_age, "upset.age")                        \
     FIELD(upset_calm, "upset.calm")                      \
+    FIELD(upset_broken, "upset.broken")                  \
     FIELD(upset_by_label, "upset.by_label")              \
     FIELD(upset_credit, "upset.credit")                  \
     FIELD(upset_kept, "upset.kept")                      \

@@ -8,7 +8,7 @@
 namespace liquid {
 namespace LIQUID_ISA {
 
-constexpr double kWild = 50.0, kCalm = 10.0, kCredit = 3.0, kRefill = 1.0 / 20000.0;
+constexpr double kWild = 50.0, kCalm = 10.0, kCredit = 3.0, kRefill = 1.0 / 20000.0, kMostOwed = 8.0, kMostCalm = 8192.0;
 constexpr int64_t kFirstWild = 50, kCalmRecords = 16, kLongestUpset = 1000;
 
 // The numbers that are kept, in the order of upset.KEPT: `visit` is told where each array begins, and how long it is.
@@ -49,47 +49,55 @@ static inline double farthest(const double* values, int count, const int64_t* se
 static inline void return_from_upset(const Row& row, const double* x, const double* y) {
     const Plan& plan = row.plan;
     const Offsets& at = plan.at;
-    int64_t &age = *row.integer(at.upset_age), &calm = *row.integer(at.upset_calm);
+    int64_t &age = *row.integer(at.upset_age), &calm = *row.integer(at.upset_calm), &broken = *row.integer(at.upset_broken);
     uint8_t& by_label = *row.array<uint8_t>(at.upset_by_label);
     double &credit = *row.real(at.upset_credit), *kept = row.real(at.upset_kept);
     // Where what was usual begins in what is kept.
     const int features = plan.features, tracks = plan.tracks;
     const double *of_sample = kept, *of_label = kept + 3 * features + plan.outputs;
-    const bool under_way = age > 0;
+    const bool under_way = age > 0, may_begin = age == 0 || age > kLongestUpset;
+    const auto of_x = [&](const double* means, const double* variances) {
+        return x ? farthest(x, features, row.integer(at.scaler_count), means, variances) : -1.0;
+    };
+    const auto of_y = [&](const double* means, const double* variances) {
+        return y ? farthest(y, tracks, row.integer(at.history_count), means, variances) : -1.0;
+    };
     double sample = -1.0, label = -1.0;
-    if (x) {
-        sample = farthest(x, features, row.integer(at.scaler_count), under_way ? of_sample : row.real(at.scaler_mean),
-                          under_way ? of_sample + features : row.real(at.scaler_variance));
+    bool begins = false;
+    if (may_begin) {
+        sample = of_x(row.real(at.scaler_mean), row.real(at.scaler_variance));
+        label = of_y(row.real(at.history_mean), row.real(at.history_variance));
+        begins = sample > kWild || label > kWild;
     }
-    if (y) {
-        label = farthest(y, tracks, row.integer(at.history_count), under_way ? of_label : row.real(at.history_mean),
-                         under_way ? of_label + tracks : row.real(at.history_variance));
-    }
-    const bool begins = !under_way && (sample > kWild || label > kWild);
     if (begins) {
         by_label = !(sample > kWild);
+        age = calm = broken = 0;
         double* to = kept;
         visit_kept(plan, [&](int64_t from, int count) {
             std::memcpy(to, row.real(from), sizeof(double) * static_cast<size_t>(count));
             to += count;
         });
+    } else if (under_way) {
+        sample = of_x(of_sample, of_sample + features);
+        label = of_y(of_label, of_label + tracks);
     }
-    const double judged_before = credit;
+    const double by_credit = kCalmRecords * std::exp2(larger(std::ceil(1.0 - credit), 0.0));
     if (sample >= 0 || label >= 0) credit = smaller(credit + kRefill, kCredit);
     if (!begins && !under_way) return;
     const bool counts = (by_label ? label : sample) >= 0;
-    age += counts;
-    calm = sample > kCalm || label > kCalm ? 0 : calm + counts;
-    const bool passed = calm >= kCalmRecords;
-    if (passed && judged_before >= 1) {
-        credit -= 1;
+    const bool rough = sample > kCalm || label > kCalm;
+    if (counts) age = rough || age <= 1 ? age + rough : age - 1;
+    if (rough && calm > broken) broken = calm;
+    calm = rough ? 0 : calm + counts;
+    if (static_cast<double>(calm) >= smaller(larger(by_credit, 2.0 * static_cast<double>(broken)), kMostCalm)) {
+        age = calm = broken = 0;
+        credit = larger(credit - 1.0, -kMostOwed);
         const double* from = kept;
         visit_kept(plan, [&](int64_t to, int count) {
             std::memcpy(row.real(to), from, sizeof(double) * static_cast<size_t>(count));
             from += count;
         });
     }
-    if (passed || age > kLongestUpset) age = calm = 0;
 }
 
 }  // namespace LIQUID_ISA

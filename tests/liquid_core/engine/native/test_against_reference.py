@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from liquid_core import ModelSpec
 from liquid_core.engine import NativeEngine, Sample, Slab, TorchEngine, Update
+from liquid_core.learner.upset import LONGEST
 from liquid_core.spec import AutoNCPSpec, CfCSpec, LearnerSpec, LTCSpec, WiredCfCSpec
 from liquid_core.types import ByteArray
 
@@ -19,7 +20,7 @@ from .specs import specs
 
 #: Parts that never meet the network: the kernels' formulas are the reference's, operation for operation.
 EXACT = ("stream.", "clock.", "scaler.", "guess.", "history.", "season.", "residual.", "anomaly.count",
-         "anomaly.level", "upset.age", "upset.calm", "upset.by_label", "upset.credit",
+         "anomaly.level", "upset.age", "upset.calm", "upset.broken", "upset.by_label", "upset.credit",
          "answers.seq", "answers.fingerprint", "window.seq", "window.elapsed",
          "window.inputs", "window.labelled", "window.label", "window.guessed", "window.mean_guess", "window.last_guess",
          "window.base", "window.history", "window.scale")  # fmt: skip
@@ -68,17 +69,40 @@ def test_every_step_is_the_references(spec: ModelSpec, seed: int, num_samples: i
 
 @pytest.mark.parametrize("task", ["forecast", "regression", "classification"])
 @pytest.mark.parametrize("wild", ["sample", "label"])
-def test_an_upset_is_the_references(task: str, wild: str) -> None:
-    """Five wild records after sixty: what was usual is kept, and is usual again when the stream has calmed down; where
-    labels are classes, none of them is wild."""
+@pytest.mark.parametrize("credit", [3.0, 0.5])
+def test_an_upset_is_the_references(task: str, wild: str, credit: float) -> None:
+    """Five wild records after sixty: what was usual is kept, and is usual again when the stream has calmed down, which
+    takes longer without credit; where labels are classes, none of them is wild."""
+    assert credit_after(task, wild, wilds={60: 1e6}, ends=120, credit=credit) == pytest.approx(
+        credit - (wild == "sample" or task == "regression"), abs=0.01
+    )
+
+
+def test_an_upset_in_a_stream_that_has_changed_is_the_references() -> None:
+    """What has become usual since the first upset is kept, and then it is usual again."""
+    credit = credit_after("forecast", "sample", wilds={60: 1e3, 70: 1e9}, ends=95, old_at=69)
+    assert credit == pytest.approx(2.0, abs=0.01)
+
+
+def credit_after(
+    task: str, wild: str, *, wilds: dict[int, float], ends: int, credit: float = 3.0, old_at: int = -1
+) -> float:
+    """The returns that a stream has left, stepped by both engines, after five wild records each time.
+
+    At `old_at` an upset that is under way has lasted so long that the stream may have changed.
+    """
     learner = LearnerSpec(window=1, season_window=16, label_horizon=2)
     spec = ModelSpec(features=("a", "b"), learner=learner, cell=CfCSpec(units=2, backbone_layers=0), **TASKS[task])
     reference, native = TorchEngine(spec, np.float64), NativeEngine(spec, np.float64)
     ours, theirs = Slab(native.layout), Slab(reference.layout)
     slot, other = ours.load(native.initial_row()), theirs.load(reference.initial_row())
-    rng, ages = np.random.default_rng(0), []
-    for n in range(90):
-        far = 1e6 * (60 <= n < 65)
+    views = reference.layout.views(theirs.rows)
+    views["upset.credit"][other] = credit
+    rng = np.random.default_rng(0)
+    for n in range(ends):
+        if n == old_at:
+            views["upset.age"][other] = 2 * LONGEST
+        far = next((size for at, size in wilds.items() if at <= n < at + 5), 0.0)
         x = rng.normal(size=2) + (far if wild == "sample" else 0.0)
         y = {"forecast": None, "regression": (float(rng.normal() + (far if wild == "label" else 0.0)),)}.get(
             task, (1.0,)
@@ -88,10 +112,7 @@ def test_an_upset_is_the_references(task: str, wild: str) -> None:
         native.step(ours, [slot], [record])
         reference.step(theirs, [other], [record])
         check_row(native, ours.rows[slot], reference, theirs.rows[other])
-        ages.append(int(reference.layout.views(theirs.rows)["upset.age"][other]))
-
-    assert (max(ages) > 16) == (wild == "sample" or task == "regression")
-    assert ages[59] == ages[89] == 0
+    return float(views["upset.credit"][other])
 
 
 NCP = AutoNCPSpec(units=12, outputs=3)

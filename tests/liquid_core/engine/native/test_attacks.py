@@ -12,9 +12,9 @@ from liquid_core.engine import Engine, NativeEngine, Observation, Reset, Sample,
 from liquid_core.types import ByteArray, FloatArray
 
 #: Samples before, during and after.
-BEFORE, DURING, AFTER = 400, 200, 600
+BEFORE, DURING, LASTING, AFTER = 400, 200, 3000, 600
 RNG = np.random.default_rng(7)
-N = np.arange(BEFORE + DURING + AFTER)
+N = np.arange(BEFORE + LASTING + AFTER)
 #: A wave that a stream knows well by the time of the attack.
 WAVE: FloatArray = 3.0 + np.sin(2 * np.pi * N / 23) + 0.05 * RNG.normal(size=len(N))
 NOW = slice(BEFORE, BEFORE + DURING)
@@ -32,6 +32,13 @@ ATTACKS: dict[str, FloatArray] = {
     "a steep ramp": 1e6 * np.arange(DURING),
     "noise without a mean": 10.0 * RNG.standard_cauchy(DURING),
 }
+#: Attacks that go on for so long that a stream might be taken to have changed.
+LASTING_ATTACKS: dict[str, FloatArray] = {
+    "alternating": np.where(np.arange(LASTING) % 2, 1e9, -1e9),
+    "noise": 1e6 * RNG.normal(size=LASTING),
+    "noise, not so far": 50.0 * RNG.normal(size=LASTING),
+    "now and then": np.where(RNG.random(LASTING) < 0.05, 1e9, WAVE[BEFORE : BEFORE + LASTING]),
+}
 CELLS = ["cfc", "ltc"]
 TASKS: dict[str, dict[str, Any]] = {
     "forecast": {"task": "forecast", "features": ("a",)},
@@ -43,8 +50,8 @@ SOON = 300
 
 def records(task: str, during: FloatArray) -> list[Observation]:
     """The wave, with `during` in its place for a while. Regression: the label is the value, the feature that before."""
-    values = WAVE.copy()
-    values[NOW] = during
+    values = WAVE[: BEFORE + len(during) + AFTER].copy()
+    values[BEFORE : BEFORE + len(during)] = during
     made: list[Observation] = []
     for n, value in enumerate(values):
         x, y = (float(value),), None
@@ -85,6 +92,18 @@ def test_a_stream_comes_back_by_itself(task: str, cell: str, attack: str) -> Non
     first = BEFORE + DURING + SOON
     _, predicted = fold(engine, engine.initial_row(), records(task, ATTACKS[attack]))
     _, undisturbed = fold(engine, engine.initial_row(), records(task, WAVE[NOW]))
+
+    assert error(task, predicted[first:], first) < 2 * error(task, undisturbed[first:], first)
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+@pytest.mark.parametrize("attack", list(LASTING_ATTACKS))
+def test_a_stream_comes_back_after_a_long_time(task: str, attack: str) -> None:
+    """As well: what was usual before is not forgotten. Where calm was broken again and again it takes its time."""
+    engine = engine_of(task, "cfc")
+    first = BEFORE + LASTING + SOON
+    _, predicted = fold(engine, engine.initial_row(), records(task, LASTING_ATTACKS[attack]))
+    _, undisturbed = fold(engine, engine.initial_row(), records(task, WAVE[BEFORE : BEFORE + LASTING]))
 
     assert error(task, predicted[first:], first) < 2 * error(task, undisturbed[first:], first)
 
