@@ -9,8 +9,8 @@ Which expert is good changes with the stream, some by the season and some by the
 long memory and in a short one, and the answer is a mix of what both would say, made in the same way.
 
 That answer is much like a mean: squared errors are least there. Absolute ones are least at the median (Gneiting 2011),
-and on a stream that mostly stands still no number is both. So values get a second mix, of the same experts by their
-regrets in absolute loss: the median.
+and on a stream that mostly stands still no number is both. So values get a second one, made in the same way from the
+same experts by their regrets in absolute loss: the median.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ FADES = (0.9998, 0.98)
 MEMORIES = len(FADES)
 #: Of what `combine` gives: where the median stands, behind the answer and what each memory would say.
 MEDIAN = 1 + MEMORIES
-#: It has a memory of its own, a long one.
-MEDIAN_FADE = FADES[0]
 #: An error of the mix, in residual scales, teaches no more than this.
 MAX_ERROR = 3.0
 #: The loss is the squared error and, for values, a little of the absolute one, whose slope is full from an error of
@@ -51,9 +49,10 @@ FLOOR_AHEAD = 0.1
 class Mix:
     """Regrets and their squares by row, the naive guess first, `(batch, rows, 1 + experts, outputs)`.
 
-    A row is one of the memories, or the last one, of values only, the median's. `share` `(batch, rows, experts,
-    outputs)` are the shares of the experts; the naive guess has the rest. The `trust` `(batch, outputs)` is the share
-    of the short memory, from the regrets of both, `(batch, memories, outputs)`.
+    A row is one memory's of one loss: those of the answer, then, of values only, those of the median. `share`
+    `(batch, rows, experts, outputs)` are the shares of the experts; the naive guess has the rest. The `trust`
+    `(batch, losses, outputs)` is the share of the short memory, from the regrets of both,
+    `(batch, losses, memories, outputs)`.
     """
 
     regret: FloatArray
@@ -66,14 +65,15 @@ class Mix:
     @staticmethod
     def arrays(num_outputs: int, *, values: bool) -> dict[str, ArraySpec]:
         """Of outputs that are `values`, or probabilities."""
-        rows = num_rows(values=values)
+        losses = num_losses(values=values)
+        rows = losses * MEMORIES
         return {
             "regret": ArraySpec(np.float64, (rows, 1 + len(EXPERTS), num_outputs)),
             "square": ArraySpec(np.float64, (rows, 1 + len(EXPERTS), num_outputs)),
             "share": ArraySpec(np.float64, (rows, len(EXPERTS), num_outputs)),
-            "trust_regret": ArraySpec(np.float64, (MEMORIES, num_outputs)),
-            "trust_square": ArraySpec(np.float64, (MEMORIES, num_outputs)),
-            "trust": ArraySpec(np.float64, (num_outputs,)),
+            "trust_regret": ArraySpec(np.float64, (losses, MEMORIES, num_outputs)),
+            "trust_square": ArraySpec(np.float64, (losses, MEMORIES, num_outputs)),
+            "trust": ArraySpec(np.float64, (losses, num_outputs)),
         }
 
     def update(
@@ -88,53 +88,51 @@ class Mix:
         said
             What the experts said, `(batch, experts, outputs)`.
         mixed
-            What `combine` made of it then, `(batch, 1 + rows, outputs)`.
+            What `combine` made of it then, `(batch, losses * (1 + memories), outputs)`.
         ahead
             How many samples each output looks ahead, `(outputs,)`; one where labels come from outside.
         """
-        rows = self.regret.shape[1]
-        error = mixed - target[:, None]
+        by_loss = mixed.reshape(len(mixed), -1, 1 + MEMORIES, mixed.shape[2])
+        error = by_loss - target[:, None, None]
         slope = np.clip(error, -MAX_ERROR, MAX_ERROR)
-        if rows == num_rows(values=True):
+        if by_loss.shape[1] == num_losses(values=True):
             absolute = np.clip(error / NEAR, -1.0, 1.0)
-            slope = slope + ABSOLUTE * absolute
-            slope[:, MEDIAN] = absolute[:, MEDIAN]
+            slope = np.stack([slope[:, 0] + ABSOLUTE * absolute[:, 0], absolute[:, 1]], axis=1)
         head_start, floor = HEAD_START + HEAD_START_AHEAD * (ahead - 1), FLOOR + FLOOR_AHEAD * (ahead - 1)
 
-        everyone = np.concatenate([np.zeros_like(said[:, :1]), said], axis=1)
-        instant = slope[:, 1:, None] * (mixed[:, 1:, None] - everyone[:, None])
-        seen, fades = observed[:, None, None], np.asarray((*FADES, MEDIAN_FADE)[:rows])[:, None, None]
-        regret, square = _faded(self.regret, self.square, instant, seen, fades)
+        everyone = np.concatenate([np.zeros_like(said[:, :1]), said], axis=1)[:, None, None]
+        instant = slope[:, :, 1:, None] * (by_loss[:, :, 1:, None] - everyone)
+        seen, fades = observed[:, None, None], np.tile(FADES, by_loss.shape[1])[:, None, None]
+        regret, square = _faded(self.regret, self.square, instant.reshape(self.regret.shape), seen, fades)
         share, decided = _shares(regret, square, head_start, floor)
         share = np.where(seen & decided[:, :, None], share, self.share)
 
-        instant = slope[:, :1] * (mixed[:, :1] - mixed[:, 1:MEDIAN])
-        trust_regret, trust_square = _faded(
-            self.trust_regret, self.trust_square, instant, observed[:, None], np.asarray(FADES[0])
-        )
+        instant = slope[:, :, :1] * (by_loss[:, :, :1] - by_loss[:, :, 1:])
+        trust_regret, trust_square = _faded(self.trust_regret, self.trust_square, instant, seen, np.asarray(FADES[0]))
         trust, decided = _shares(trust_regret, trust_square, head_start, floor)
-        trust = np.where(observed & decided, trust[:, 0], self.trust)
+        trust = np.where(observed[:, None] & decided, trust[:, :, 0], self.trust)
         return Mix(regret, square, share, trust_regret, trust_square, trust)
 
     def combine(self, said: FloatArray) -> FloatArray:
-        """The answer in residual scales, what it would be by each memory alone, and the median of values,
-        `(batch, 1 + rows, outputs)`, from what the experts say, `(batch, experts, outputs)`."""
+        """The answer in residual scales and what it would be by each memory alone, and so the median of values,
+        `(batch, losses * (1 + memories), outputs)`, from what the experts say, `(batch, experts, outputs)`."""
         by_row = self.share[:, :, 0] * said[:, None, 0]
         for expert in range(1, said.shape[1]):
             by_row = by_row + self.share[:, :, expert] * said[:, None, expert]
-        answer = by_row[:, 0] + self.trust * (by_row[:, 1] - by_row[:, 0])
-        return np.concatenate([answer[:, None], by_row], axis=1)
+        by_loss = by_row.reshape(len(by_row), -1, MEMORIES, by_row.shape[2])
+        answer = by_loss[:, :, 0] + self.trust * (by_loss[:, :, 1] - by_loss[:, :, 0])
+        return np.concatenate([answer[:, :, None], by_loss], axis=2).reshape(len(by_row), -1, by_row.shape[2])
 
 
-def num_rows(*, values: bool) -> int:
-    """Rows of regrets: one a memory, and of `values` one for the median."""
-    return MEMORIES + values
+def num_losses(*, values: bool) -> int:
+    """Of the answer, and of `values` of the median."""
+    return 1 + values
 
 
 def shares_in_answer(share: FloatArray, trust: FloatArray) -> FloatArray:
     """The experts' shares in the answer, `(..., experts, outputs)`, from a mix's `share` and `trust`."""
     by_row = np.moveaxis(share, -3, 0)
-    return np.asarray(by_row[0] + trust[..., None, :] * (by_row[1] - by_row[0]))
+    return np.asarray(by_row[0] + trust[..., :1, :] * (by_row[1] - by_row[0]))
 
 
 def _faded(
@@ -159,4 +157,4 @@ def _shares(
     return safe_divide(weight, total[..., None, :])[..., 1:, :], total > 0
 
 
-__all__ = ["EXPERTS", "MEDIAN", "MEMORIES", "Mix", "num_rows", "shares_in_answer"]
+__all__ = ["EXPERTS", "MEDIAN", "MEMORIES", "Mix", "num_losses", "shares_in_answer"]

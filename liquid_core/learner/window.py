@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 
 from liquid_core.learner.experts import PAST
 from liquid_core.learner.history import VIEW
-from liquid_core.learner.mix import EXPERTS, num_rows
+from liquid_core.learner.mix import EXPERTS, MEMORIES, num_losses
 from liquid_core.learner.part import ArraySpec
 from liquid_core.spec import ModelSpec
 from liquid_core.types import BoolArray, FloatArray, IntArray
@@ -75,7 +75,7 @@ class Window:
             "base": ArraySpec(np.float64, (length, spec.num_tracks)),
             "scale": ArraySpec(np.float64, (length, outputs)),
             "said": ArraySpec(np.float64, (length, len(EXPERTS), outputs)),
-            "mixed": ArraySpec(np.float64, (length, 1 + num_rows(values=spec.num_medians > 0), outputs)),
+            "mixed": ArraySpec(np.float64, (length, num_losses(values=spec.num_medians > 0) * (1 + MEMORIES), outputs)),
             "prediction": ArraySpec(np.float64, (length, outputs)),
             "half_width": ArraySpec(np.float64, (length, outputs)),
             "labelled": ArraySpec(np.bool_, (labels,)),

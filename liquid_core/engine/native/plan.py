@@ -13,7 +13,7 @@ from liquid_core.engine.native.blueprint import Blueprint
 from liquid_core.engine.native.cfc_plan import cfc_plan
 from liquid_core.engine.native.drift_plan import drift_plan
 from liquid_core.engine.native.ltc_plan import ltc_plan
-from liquid_core.learner.mix import num_rows
+from liquid_core.learner.mix import num_losses
 from liquid_core.learner.sizes import Sizes
 from liquid_core.learner.window import Window, stretches_for
 from liquid_core.spec import CfCSpec, LTCSpec, ModelSpec
@@ -42,7 +42,7 @@ def make_plan(spec: ModelSpec, blueprint: Blueprint, sizes: Sizes, layout: State
         "outputs": spec.num_outputs,
         "inputs": num_inputs(spec),
         "medians": spec.num_medians,
-        "mix_rows": num_rows(values=spec.num_medians > 0),
+        "mix_losses": num_losses(values=spec.num_medians > 0),
         "tracks": spec.num_tracks,
         "season_length": learner.season_window + 1,
         "horizons": spec.horizons or (1,),

@@ -121,10 +121,11 @@ def check_state(engine: Any, arrays: dict[str, Any], plain: PlainStream) -> None
         np.testing.assert_allclose(arrays[f"{name}.weights"], expected_weights, rtol=1e-7, atol=1e-9, err_msg=name)
         triangles = [part.covariance[np.triu_indices(len(part.covariance))] for part in parts]
         np.testing.assert_allclose(arrays[f"{name}.covariance"], triangles, rtol=1e-7, atol=1e-9, err_msg=name)
-    for output, (*rows, trust) in enumerate(plain.shares):
-        rows = rows[: len(arrays["mix.share"])]  # of classes there is no median
+    for output, (*answer, trust, long, short, median_trust) in enumerate(plain.shares):
+        losses = len(arrays["mix.trust"])  # of classes there is no median
+        rows, trusts = [*answer, long, short][: 2 * losses], [trust[0], median_trust[0]][:losses]
         np.testing.assert_allclose(arrays["mix.share"][:, :, output], rows, rtol=1e-7, atol=1e-9)
-        np.testing.assert_allclose(arrays["mix.trust"][output], trust[0], rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(arrays["mix.trust"][:, output], trusts, rtol=1e-7, atol=1e-9)
     assert arrays["season.period"] == plain.season.period
     last = len(plain.hidden) - 1
     np.testing.assert_allclose(arrays["window.hidden"][last % len(arrays["window.hidden"])], plain.hidden[last][0])

@@ -15,15 +15,20 @@ from liquid_core.learner.mix import (
     HEAD_START,
     MAX_ERROR,
     MEDIAN,
+    MEMORIES,
     NEAR,
     Mix,
-    num_rows,
+    num_losses,
     shares_in_answer,
 )
 from liquid_core.types import FloatArray
 
 NUM = len(EXPERTS)
-ROWS = num_rows(values=True)
+
+
+def width(*, values: bool = True) -> int:
+    """Of what the mix makes of what experts say."""
+    return num_losses(values=values) * (1 + MEMORIES)
 
 
 def fresh(num_outputs: int = 1, num_streams: int = 1, *, values: bool = True) -> Mix:
@@ -41,8 +46,8 @@ def observe(mix: Mix, target: float, claims: FloatArray, mixed: FloatArray, ahea
 
 def run(target: FloatArray, said: FloatArray, ahead: int = 1, *, values: bool = True) -> tuple[Mix, FloatArray]:
     """The mix after targets `(time,)` that experts `(time, experts)` foretold; what it answered, what each memory would
-    have, and of values the median, `(time, 1 + rows)`."""
-    mix, answers = fresh(values=values), np.empty((len(target), 1 + num_rows(values=values)))
+    have, and so of values the median, `(time, width)`."""
+    mix, answers = fresh(values=values), np.empty((len(target), width(values=values)))
     for n, y in enumerate(target):
         claims = said[n].reshape(1, NUM, 1)
         mixed = mix.combine(claims)
@@ -113,11 +118,15 @@ def check_regret(target: FloatArray, said: FloatArray, answers: FloatArray) -> N
     that of the naive guess or of an expert, by more than is allowed; nor does the median's absolute loss theirs."""
     everyone = np.concatenate([np.zeros((len(target), 1)), said], axis=1)
     memory = FADES[0] ** np.arange(len(target) - 1, -1, -1)[:, None]
-    answer, by_memory, long, median = answers[:, :1], answers[:, 1:MEDIAN], answers[:, 1:2], answers[:, MEDIAN:]
+    answer, by_memory, long = answers[:, :1], answers[:, 1:MEDIAN], answers[:, 1:2]
+    median, median_by_memory, median_long = (
+        answers[:, MEDIAN + at : MEDIAN + to] for at, to in ((0, 1), (1, 3), (1, 2))
+    )
     target = target[:, None]
     over_memories = allowed(slope(answer - target) * (answer - by_memory))
     over_experts = over_memories[0] + allowed(slope(long - target) * (long - everyone))
-    over_absolute = allowed(absolute_slope(median - target) * (median - everyone))
+    over_absolute = allowed(absolute_slope(median - target) * (median - median_by_memory))[0]
+    over_absolute = over_absolute + allowed(absolute_slope(median_long - target) * (median_long - everyone))
 
     assert ((memory * (loss(answer - target) - loss(by_memory - target))).sum(axis=0) <= over_memories).all()
     assert ((memory * (loss(answer - target) - loss(everyone - target))).sum(axis=0) <= over_experts).all()
@@ -142,7 +151,7 @@ def test_it_is_so_against_an_adversary(seed: int, length: int) -> None:
     """Who sees the answer first, and sets the target at the far end from it."""
     rng = np.random.default_rng(seed)
     said, mix = rng.uniform(-1, 1, (length, NUM)), fresh()
-    target, answers = np.empty(length), np.empty((length, 1 + ROWS))
+    target, answers = np.empty(length), np.empty((length, width()))
     for n in range(length):
         claims = said[n].reshape(1, NUM, 1)
         mixed = mix.combine(claims)
@@ -265,13 +274,26 @@ def test_where_errors_lie_evenly_the_median_is_the_answer() -> None:
     assert np.abs(answers[late, MEDIAN] - target[late]).mean() < 1.05 * np.abs(said[late, 2] - target[late]).mean()
 
 
+def test_the_median_follows_when_experts_change_places() -> None:
+    """As the answer does."""
+    rng = np.random.default_rng(0)
+    target, said = rng.normal(size=4000), rng.normal(size=(4000, NUM))
+    first = np.arange(4000) % 400 < 200
+    said[first, 0], said[~first, 1] = target[first], target[~first]
+    _, answers = run(target, said)
+    error, by_long, by_short = np.abs(answers[:, MEDIAN:] - target[:, None])[2000:].mean(axis=0)
+
+    assert error < 0.7 * by_long
+    assert error < 1.1 * by_short
+
+
 def test_probabilities_have_no_median() -> None:
     """Their mix keeps no row for it."""
     rng = np.random.default_rng(0)
     target, said = rng.normal(size=200), rng.normal(size=(200, NUM))
     mix, answers = run(target, said, values=False)
 
-    assert mix.regret.shape[1] == mix.square.shape[1] == mix.share.shape[1] == MEDIAN - 1
+    assert mix.regret.shape[1] == mix.square.shape[1] == mix.share.shape[1] == MEMORIES
     assert answers.shape == (200, MEDIAN)
 
 
@@ -287,7 +309,7 @@ def test_who_looks_far_ahead_takes_over_later() -> None:
 
 def test_a_breakdown_does_not_decide_alone() -> None:
     """One enormous error of the mix teaches no more than one of `MAX_ERROR`."""
-    claims, mixed = np.full((1, NUM, 1), 0.5), np.full((1, 1 + ROWS, 1), 0.5)
+    claims, mixed = np.full((1, NUM, 1), 0.5), np.full((1, width(), 1), 0.5)
     wild, limited = (observe(fresh(), 0.5 + distance, claims, mixed) for distance in (1e9, MAX_ERROR))
 
     np.testing.assert_array_equal(wild.regret, limited.regret)

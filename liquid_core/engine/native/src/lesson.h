@@ -246,7 +246,7 @@ static void answer(const Plan& plan, Seat<Real>& seat, int64_t seq, double* pred
                 sizeof(Real) * static_cast<size_t>(plan.inputs));
     double* base = row.real(at.window_base) + slot * plan.tracks;
     double* scales = row.real(at.window_scale) + slot * plan.outputs;
-    double* mixed = row.real(at.window_mixed) + slot * (1 + plan.mix_rows) * plan.outputs;
+    double* mixed = row.real(at.window_mixed) + slot * plan.mix_losses * (1 + kMemories) * plan.outputs;
     double* said = row.real(at.window_said) + slot * kExperts * plan.outputs;
     for (int j = 0; j < plan.tracks; ++j) {
         base[j] = plan.task == Task::forecast     ? seat.values[plan.target_columns[j]]

@@ -8,12 +8,12 @@ namespace liquid {
 namespace LIQUID_ISA {
 
 constexpr double kDay = 86400.0, kWeek = 604800.0, kMinSamplesInPeriod = 4.0;         // calendar.py
-constexpr double kHalfAge = 8.0, kSlowRates[kSlow] = {1.0 / 16.0, 1.0 / 128.0};                                                        // history.py
+constexpr double kHalfAge = 8.0, kSlowRates[kSlow] = {1.0 / 16.0, 1.0 / 128.0};       // history.py
 constexpr double kSeasonRate = 0.002, kMaxSeasonDistance = 16.0, kDepth = 0.8, kMargin = 1.3, kPreference = 0.7;  // season.py
 constexpr double kNegligible = 1e-9;
 constexpr int kMaxDeciding = 8, kSeasonInterval = 16;
 constexpr int kPeriodsBack[kPeriods] = {0, 1, 2, 6};
-constexpr double kFades[kMemories + 1] = {0.9998, 0.98, 0.9998}, kMaxMixError = 3.0, kAbsolute = 0.2, kNear = 0.03;      // mix.py
+constexpr double kFades[kMemories] = {0.9998, 0.98}, kMaxMixError = 3.0, kAbsolute = 0.2, kNear = 0.03;           // mix.py
 constexpr double kFloor = 1.0, kFloorAhead = 0.1, kHeadStart = 3.0, kHeadStartAhead = 0.5;                   // mix.py
 
 // --- calendar ----------------------------------------------------------------------------------------------------------
@@ -219,11 +219,11 @@ static inline double weigh(const Arms& arms, double fade, double slope, double m
     return total;
 }
 
-// Slope of the absolute loss at an error of the mix, in residual scales, and of that which the memories have.
-static inline double absolute_slope(double error) { return within(error / kNear, -1.0, 1.0); }
-static inline double mix_slope(const Plan& plan, double error) {
-    const double slope = within(error, -kMaxMixError, kMaxMixError);
-    return plan.task == Task::classification ? slope : slope + kAbsolute * absolute_slope(error);
+// Slope at an error of the mix, in residual scales: of the answer's loss, and of the median's.
+static inline double slope_at(const Plan& plan, int loss, double error) {
+    const double absolute = within(error / kNear, -1.0, 1.0), squared = within(error, -kMaxMixError, kMaxMixError);
+    if (loss == 1) return absolute;
+    return plan.task == Task::classification ? squared : squared + kAbsolute * absolute;
 }
 
 // Mix.update for one output; what the experts said, and what the mix made of it, lies `plan.outputs` apart.
@@ -233,34 +233,44 @@ static inline void update_mix(const Row& row, int output, double target, const d
     const double further = plan.horizons[output / (plan.outputs / plan.num_horizons)] - 1;
     const double head_start = kHeadStart + kHeadStartAhead * further, floor = kFloor + kFloorAhead * further;
     double weights[1 + kExperts];
-    for (int m = 0; m < plan.mix_rows; ++m) {
-        const int64_t from = m * (1 + kExperts) * outputs + output;
-        const double own = mixed[(1 + m) * outputs], error = own - target;
-        const double slope = m < kMemories ? mix_slope(plan, error) : absolute_slope(error);
-        const Arms experts{row.real(plan.at.mix_regret) + from, row.real(plan.at.mix_square) + from, 1 + kExperts, outputs};
+    for (int l = 0; l < plan.mix_losses; ++l, mixed += (1 + kMemories) * outputs) {
+        for (int m = 0; m < kMemories; ++m) {
+            const int64_t line = l * kMemories + m, from = line * (1 + kExperts) * outputs + output;
+            const double own = mixed[(1 + m) * outputs], slope = slope_at(plan, l, own - target);
+            const Arms experts{row.real(plan.at.mix_regret) + from, row.real(plan.at.mix_square) + from, 1 + kExperts, outputs};
+            const double total = weigh(
+                experts, kFades[m], slope, own, [&](int i) { return i == 0 ? 0.0 : said[(i - 1) * outputs]; }, head_start, floor, weights);
+            double* shares = row.real(plan.at.mix_share) + line * kExperts * outputs + output;
+            for (int e = 0; e < kExperts && total > 0; ++e) shares[e * outputs] = weights[e + 1] / total;
+        }
+        const int64_t from = l * kMemories * outputs + output;
+        const Arms memories{row.real(plan.at.mix_trust_regret) + from, row.real(plan.at.mix_trust_square) + from, kMemories, outputs};
         const double total = weigh(
-            experts, kFades[m], slope, own, [&](int i) { return i == 0 ? 0.0 : said[(i - 1) * outputs]; }, head_start, floor, weights);
-        double* shares = row.real(plan.at.mix_share) + m * kExperts * outputs + output;
-        for (int e = 0; e < kExperts && total > 0; ++e) shares[e * outputs] = weights[e + 1] / total;
+            memories, kFades[0], slope_at(plan, l, mixed[0] - target), mixed[0], [&](int i) { return mixed[(1 + i) * outputs]; },
+            head_start, floor, weights);
+        if (total > 0) row.real(plan.at.mix_trust)[l * outputs + output] = weights[1] / total;
     }
-    const Arms memories{row.real(plan.at.mix_trust_regret) + output, row.real(plan.at.mix_trust_square) + output, kMemories, outputs};
-    const double total = weigh(
-        memories, kFades[0], mix_slope(plan, mixed[0] - target), mixed[0], [&](int i) { return mixed[(1 + i) * outputs]; }, head_start,
-        floor, weights);
-    if (total > 0) row.real(plan.at.mix_trust)[output] = weights[1] / total;
 }
 
-// Mix.combine for one output: the answer, which is returned, after it what each memory alone would say, and the median.
-static inline double combine(const Row& row, int output, const double* said, double* mixed) {
+// What one loss makes of what the experts say, and after it what each of its memories would.
+static inline double mixed_by(const Row& row, int loss, int output, const double* said, double* mixed) {
     const int64_t outputs = row.plan.outputs;
-    for (int m = 0; m < row.plan.mix_rows; ++m) {
-        const double* shares = row.real(row.plan.at.mix_share) + m * kExperts * outputs + output;
+    for (int m = 0; m < kMemories; ++m) {
+        const double* shares = row.real(row.plan.at.mix_share) + (loss * kMemories + m) * kExperts * outputs + output;
         double sum = shares[0] * said[0];
         for (int e = 1; e < kExperts; ++e) sum = sum + shares[e * outputs] * said[e * outputs];
         mixed[(1 + m) * outputs] = sum;
     }
-    mixed[0] = mixed[outputs] + row.real(row.plan.at.mix_trust)[output] * (mixed[2 * outputs] - mixed[outputs]);
+    mixed[0] = mixed[outputs] + row.real(row.plan.at.mix_trust)[loss * outputs + output] * (mixed[2 * outputs] - mixed[outputs]);
     return mixed[0];
+}
+
+// Mix.combine for one output: the answer, which is returned, after it what each memory alone would say, and so the median.
+static inline double combine(const Row& row, int output, const double* said, double* mixed) {
+    const int64_t outputs = row.plan.outputs;
+    const double answer = mixed_by(row, 0, output, said, mixed);
+    for (int l = 1; l < row.plan.mix_losses; ++l) mixed_by(row, l, output, said, mixed + l * (1 + kMemories) * outputs);
+    return answer;
 }
 
 }  // namespace LIQUID_ISA

@@ -235,7 +235,7 @@ struct Plan {
     Task task;
     int32_t features, targets, outputs, inputs;
     int32_t medians;            // outputs that get one: all, or none of classes
-    int32_t mix_rows;           // of the mix's regrets: the memories, and the median's where there is one
+    int32_t mix_losses;         // of the mix: the answer's, and the median's where there is one
     int32_t tracks;             // whose history is kept: targets, or classes
     int32_t season_length;
     int32_t num_horizons;       // 1 where labels come from outside

@@ -30,7 +30,7 @@ class PlanStorage {
         p.outputs = number(given, "outputs");
         p.inputs = number(given, "inputs");
         p.medians = number(given, "medians");
-        p.mix_rows = number(given, "mix_rows");
+        p.mix_losses = number(given, "mix_losses");
         p.tracks = number(given, "tracks");
         p.season_length = number(given, "season_length");
         p.num_horizons = static_cast<int32_t>(py::len(given["horizons"]));

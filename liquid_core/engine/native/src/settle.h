@@ -48,7 +48,7 @@ static inline const double* said_of(const Row& row, int64_t slot, int output) {
 
 // What the mix made of it: the answer's; what each memory alone would have said, and the median, lie `outputs` apart.
 static inline const double* mixed_of(const Row& row, int64_t slot, int output) {
-    return row.real(row.plan.at.window_mixed) + slot * (1 + row.plan.mix_rows) * row.plan.outputs + output;
+    return row.real(row.plan.at.window_mixed) + slot * row.plan.mix_losses * (1 + kMemories) * row.plan.outputs + output;
 }
 
 // experts.autoregression_features of an output of the sample in a slot of the window.

@@ -57,8 +57,9 @@ class PlainStream(ABC):
         self.season = PlainSeason(self.tracks, spec.learner.season_window)
         self.residuals = [CappedSquares() for _ in self.outputs]
         #: By output and memory, then those of the median and of the memories among each other.
-        self.instants: list[list[list[FloatArray]]] = [[[], [], [], []] for _ in self.outputs]
-        self.shares = [[np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(1)] for _ in self.outputs]
+        #: Of each output: the answer's two memories and its trust, then the median's.
+        self.instants: list[list[list[FloatArray]]] = [[[] for _ in range(6)] for _ in self.outputs]
+        self.shares = [[np.zeros(size) for size in (4, 4, 1, 4, 4, 1)] for _ in self.outputs]
         self.radius = [conformal.INITIAL_RADIUS] * len(self.outputs)
         self.unusual = Unusual(self.tracks, spec.learner.scaler_rate)
         self.errors: list[list[tuple[float, float]]] = [[] for _ in self.horizons]
@@ -145,12 +146,14 @@ class PlainStream(ABC):
         """How much each expert would have been better than the mix, and what share follows from all such times."""
         further = max(self.outputs[output][0], 1) - 1
         everyone = [0.0, *past["said"]]
-        candidates = [(words, everyone, fade) for words, fade in zip(past["words"], mix.FADES, strict=True)]
-        candidates += [(past["middle"], everyone, mix.MEDIAN_FADE), (past["mixed"], past["words"], mix.FADES[0])]
+        candidates = []
+        for answer, words in (past["mixed"], past["words"]), (past["middle"], past["middle_words"]):
+            candidates += [(word, everyone, fade) for word, fade in zip(words, mix.FADES, strict=True)]
+            candidates += [(answer, words, mix.FADES[0])]
         for index, (answer, said, fade) in enumerate(candidates):
             squared = max(-mix.MAX_ERROR, min(mix.MAX_ERROR, answer - wanted))
             absolute = max(-1.0, min(1.0, (answer - wanted) / mix.NEAR))
-            if index == 2:
+            if index >= 3:
                 slope = absolute
             elif self.spec.task != "classification":
                 slope = squared + mix.ABSOLUTE * absolute
@@ -273,16 +276,16 @@ class PlainStream(ABC):
                 autoregression = np.concatenate([[1.0], views[track], waves, near[track]])
                 own = self.autoregression[output].weights[0] @ autoregression
                 said = np.clip([apart[track, 0], own, from_linear[track], from_liquid[track]], -20.0, 20.0)
-                *memories, middle, (trust,) = self.shares[output]
-                words_by_memory = [float(shares @ said) for shares in memories]
+                mixed, middle = (self.mixed(said, *self.shares[output][at : at + 3]) for at in (0, 3))
                 answers.append(
                     {
                         "base": base,
                         "scale": scale,
                         "said": said,
-                        "words": words_by_memory,
-                        "mixed": float((1 - trust) * words_by_memory[0] + trust * words_by_memory[1]),
-                        "middle": float(middle @ said),
+                        "mixed": mixed[0],
+                        "words": mixed[1:],
+                        "middle": middle[0],
+                        "middle_words": middle[1:],
                         "autoregression": autoregression,
                         "linear": linear,
                     }
@@ -290,6 +293,12 @@ class PlainStream(ABC):
         self.conclude(answers)
         self.answers.append(answers)
         return answers
+
+    @staticmethod
+    def mixed(said: FloatArray, long: FloatArray, short: FloatArray, trust: FloatArray) -> list[float]:
+        """What a mix makes of what experts say, and what each of its memories would."""
+        words = [float(long @ said), float(short @ said)]
+        return [(1 - float(trust[0])) * words[0] + float(trust[0]) * words[1], *words]
 
     def apart(self, horizon: int, bases: list[float], scales: list[float]) -> FloatArray:
         """How far the targets were from the naive guess whole periods before and on average: `(tracks, PAST)`, in
