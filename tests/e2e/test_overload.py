@@ -85,6 +85,8 @@ async def test_a_large_request_is_taken_and_the_next_one_has_to_wait(server: Chi
     async with AsyncClient(server.url, retry=RetryPolicy(max_attempts=1)) as client:
         large = await client.create_stream("large", SPEC)
         sending = asyncio.create_task(client.send_many("large", many))
+        while (await large.info()).last_seq == 0:  # until it is there: it comes alone, or not at all
+            assert not sending.done()
         refusals: list[Exception] = []
         while not sending.done():
             try:
