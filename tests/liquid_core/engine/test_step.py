@@ -226,14 +226,14 @@ def test_at_first_it_answers_with_the_naive_guess(bench: Any) -> None:
 
 @pytest.mark.parametrize("task", ["forecast", *SUPERVISED])
 def test_values_have_a_median_and_classes_none(bench: Any, task: str) -> None:
-    """One an output, and a label has none; the mix of classes keeps no row for it either."""
+    """One an output, and a label has none; the mix of classes keeps no rows for it either."""
     engine = bench.engine(task, "cfc")
     records = bench.records(engine.spec, 3, 30)
     row, results = bench.fold(engine, records)
     outputs, mix = engine.spec.num_outputs, bench.arrays(engine, row)["mix.share"]
 
     assert {result.median.shape for result in results} == {(1, 0 if task == "classification" else outputs)}
-    assert len(mix) == (2 if task == "classification" else 3)
+    assert len(mix) == (2 if task == "classification" else 4)
     if task != "classification":
         assert any((result.median != result.prediction).any() for result in results)
         for record, result in zip(records, results, strict=True):
