@@ -218,12 +218,12 @@ def _row(phase: str, streams: int, per_s: float, seconds: float, tally: Tally, m
 @asynccontextmanager
 async def _watched(pid: int) -> AsyncIterator[list[float]]:
     """The process's resident memory in MiB, at the start and every second."""
-    seen = [_resident_mib(pid)]
+    seen = [resident_mib(pid)]
 
     async def watch() -> None:
         while True:
             await asyncio.sleep(1.0)
-            seen.append(await asyncio.to_thread(_resident_mib, pid))
+            seen.append(await asyncio.to_thread(resident_mib, pid))
 
     task = asyncio.create_task(watch())
     try:
@@ -232,8 +232,8 @@ async def _watched(pid: int) -> AsyncIterator[list[float]]:
         task.cancel()
 
 
-def _resident_mib(pid: int) -> float:
-    """Asked of `ps`, which Linux and macOS have."""
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process in MiB, asked of `ps`, which Linux and macOS have."""
     return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)])) / 1024
 
 

@@ -206,13 +206,19 @@ def test_an_expert_that_is_right_has_nearly_everything(expert: int) -> None:
     assert shares(run(target, said)[0])[expert] > 0.9
 
 
-def test_shares_follow_when_experts_change_places() -> None:
-    """Time and again: the short memory notices within tens of targets, and is then trusted."""
+def changing_places() -> tuple[FloatArray, FloatArray]:
+    """Targets of which two experts know all, in turns of two hundred, and what the mix makes of it."""
     rng = np.random.default_rng(0)
     target, said = rng.normal(size=4000), rng.normal(size=(4000, NUM))
     first = np.arange(4000) % 400 < 200
     said[first, 0], said[~first, 1] = target[first], target[~first]
     _, answers = run(target, said)
+    return target, answers
+
+
+def test_shares_follow_when_experts_change_places() -> None:
+    """Time and again: the short memory notices within tens of targets, and is then trusted."""
+    target, answers = changing_places()
     error, by_long, by_short = ((answers[:, :MEDIAN] - target[:, None])[2000:] ** 2).mean(axis=0)
 
     assert error < 0.6 * by_long
@@ -276,11 +282,7 @@ def test_where_errors_lie_evenly_the_median_is_the_answer() -> None:
 
 def test_the_median_follows_when_experts_change_places() -> None:
     """As the answer does."""
-    rng = np.random.default_rng(0)
-    target, said = rng.normal(size=4000), rng.normal(size=(4000, NUM))
-    first = np.arange(4000) % 400 < 200
-    said[first, 0], said[~first, 1] = target[first], target[~first]
-    _, answers = run(target, said)
+    target, answers = changing_places()
     error, by_long, by_short = np.abs(answers[:, MEDIAN:] - target[:, None])[2000:].mean(axis=0)
 
     assert error < 0.7 * by_long

@@ -8,8 +8,9 @@
 namespace liquid {
 namespace LIQUID_ISA {
 
-constexpr double kWild = 50.0, kCalm = 10.0, kCredit = 3.0, kRefill = 1.0 / 20000.0, kMostOwed = 8.0, kMostCalm = 8192.0;
+constexpr double kWild = 50.0, kCalm = 10.0, kCredit = 3.0, kRefill = 1.0 / 20000.0, kMostOwed = 8.0;
 constexpr int64_t kFirstWild = 50, kCalmRecords = 16, kLongestUpset = 1000;
+constexpr double kMostCalm = kCalmRecords * (int64_t{1} << (1 + static_cast<int>(kMostOwed)));
 
 // The numbers that are kept, in the order of upset.KEPT: `visit` is told where each array begins, and how long it is.
 template <class Visit>
@@ -81,7 +82,7 @@ static inline void return_from_upset(const Row& row, const double* x, const doub
         sample = of_x(of_sample, of_sample + features);
         label = of_y(of_label, of_label + tracks);
     }
-    const double by_credit = kCalmRecords * std::exp2(larger(std::ceil(1.0 - credit), 0.0));
+    const double judged_before = credit;
     if (sample >= 0 || label >= 0) credit = smaller(credit + kRefill, kCredit);
     if (!begins && !under_way) return;
     const bool counts = (by_label ? label : sample) >= 0;
@@ -89,6 +90,7 @@ static inline void return_from_upset(const Row& row, const double* x, const doub
     if (counts) age = rough || age <= 1 ? age + rough : age - 1;
     if (rough && calm > broken) broken = calm;
     calm = rough ? 0 : calm + counts;
+    const double by_credit = kCalmRecords * std::exp2(larger(std::ceil(1.0 - judged_before), 0.0));
     if (static_cast<double>(calm) >= smaller(larger(by_credit, 2.0 * static_cast<double>(broken)), kMostCalm)) {
         age = calm = broken = 0;
         credit = larger(credit - 1.0, -kMostOwed);
